@@ -1,0 +1,1 @@
+"""The engine of Thaw: data, networks, training, runs. Never imports streamlit or ui."""

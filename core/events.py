@@ -1,0 +1,185 @@
+"""Event: everything a run says; Command: everything a run can be told. Plain frozen data that serialises to JSON.
+
+Equal recipes on one machine give equal event streams but for `clock`, the only field that holds wall time.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Outcome = Literal["finished", "stopped", "paused", "interrupted", "discarded", "failed"]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clock: float = Field(default=0.0, description="Seconds of work on this run so far, pauses left out. Never compared.")
+
+
+class Preparing(_Event):
+    """Work before the first step: `done` of `total` units of `what` (images, weights)."""
+
+    kind: Literal["preparing"] = "preparing"
+    what: Literal["data", "weights", "model"]
+    done: int
+    total: int
+
+
+class GroupInfo(BaseModel):
+    """One parameter group as the optimizer received it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    lr_scale: float
+    parameters: int
+
+
+class Started(_Event):
+    """The first step is next (of the run, or of its continuation after a pause)."""
+
+    kind: Literal["started"] = "started"
+    device: str
+    precision: str
+    threads: int
+    versions: dict[str, str]
+    fingerprint: str = Field(description="Of the data set.")
+    classes: tuple[str, ...]
+    splits: dict[str, int]
+    parameters_total: int
+    parameters_trainable: int
+    groups: tuple[GroupInfo, ...]
+    held: tuple[str, ...] = Field(description="Paths of the blocks held in eval because they are frozen.")
+    steps_per_epoch: int
+    epochs: int
+    step: int = Field(description="Steps done before: 0, or where a continuation begins.")
+
+
+class StepDone(_Event):
+    """One optimizer step. `loss` is the mean over its images; None if it is not a finite number."""
+
+    kind: Literal["step"] = "step"
+    step: int = Field(description="1-based.")
+    epoch: int = Field(description="1-based.")
+    loss: float | None
+    correct: int
+    images: int
+    lr: float = Field(description="Base learning rate of this step; a group's own rate is this times its lr_scale.")
+
+
+class EpochDone(_Event):
+    """Training and validation figures of one epoch. Losses are means over images; None where there is nothing to measure."""
+
+    kind: Literal["epoch"] = "epoch"
+    epoch: int
+    step: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    val_macro_f1: float | None
+    best: bool = Field(description="This epoch is the best so far by the chosen metric.")
+
+
+class Saved(_Event):
+    """A checkpoint is on the disk, whole and verified."""
+
+    kind: Literal["saved"] = "saved"
+    step: int
+    epoch: int
+    file: str = Field(description="Name inside the run's folder.")
+    sha256: str
+    size_bytes: int
+    best: bool
+
+
+class Notice(_Event):
+    """Something a person should know, as a code of the word catalogues (`notice.<code>`) and its values."""
+
+    kind: Literal["notice"] = "notice"
+    code: str
+    values: dict[str, str | int | float] = {}
+
+
+class ClassScore(BaseModel):
+    """Figures of one class. None where they are not defined (no image of the class, or none predicted)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    support: int
+    found: int = Field(description="Images of this class that the model called so.")
+    predicted: int = Field(description="Images that the model called so, rightly or not.")
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class Scores(BaseModel):
+    """A classifier's figures on a set of images. `confusion[i][j]`: images of class i called class j."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    images: int
+    loss: float
+    accuracy: float
+    macro_f1: float
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    majority_accuracy: float = Field(description="Accuracy of always naming the class most frequent in training.")
+
+
+class Tested(_Event):
+    """The restored best model, measured once on `split`. Per-image predictions lie in `file` of the run's folder."""
+
+    kind: Literal["tested"] = "tested"
+    split: Literal["val", "test"]
+    epoch: int = Field(description="The epoch whose weights were measured.")
+    scores: Scores
+    file: str
+
+
+class Ended(_Event):
+    """The last event of an attempt. A failure carries the code and values of its two sentences."""
+
+    kind: Literal["ended"] = "ended"
+    outcome: Outcome
+    step: int = 0
+    epoch: int = 0
+    best_epoch: int | None = None
+    reason: str = Field(default="", description="Why it ended early: 'early_stop', 'user', 'shutdown' or ''.")
+    code: str = ""
+    values: dict[str, str | int | float] = {}
+
+
+Event = Annotated[Preparing | Started | StepDone | EpochDone | Saved | Notice | Tested | Ended, Field(discriminator="kind")]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stop(_Command):
+    """End now, restore the best weights, test them: state `stopped`."""
+
+    kind: Literal["stop"] = "stop"
+
+
+class Pause(_Command):
+    """Save, free the device, and wait to be resumed: state `paused`."""
+
+    kind: Literal["pause"] = "pause"
+
+
+class Discard(_Command):
+    """End now and keep no weights: state `discarded`."""
+
+    kind: Literal["discard"] = "discard"
+
+
+class Interrupt(_Command):
+    """The server goes down: save and end within seconds: state `interrupted`."""
+
+    kind: Literal["interrupt"] = "interrupt"
+
+
+Command = Annotated[Stop | Pause | Discard | Interrupt, Field(discriminator="kind")]
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

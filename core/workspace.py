@@ -1,0 +1,70 @@
+"""The one folder that holds everything a person makes: data sets, runs, weights and what can be computed again."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from core.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths inside a workspace. Nothing here opens a file."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The run store."""
+        return self.root / "thaw.sqlite"
+
+    @property
+    def datasets(self) -> Path:
+        """One folder a data set."""
+        return self.root / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run: checkpoints, the model, predictions, log."""
+        return self.root / "runs"
+
+    @property
+    def weights(self) -> Path:
+        """Downloaded pretrained weights."""
+        return self.root / "weights"
+
+    @property
+    def uploads(self) -> Path:
+        """Files on their way in; emptied at start-up."""
+        return self.root / "uploads"
+
+    @property
+    def cache(self) -> Path:
+        """What can be deleted at any time and is computed again."""
+        return self.root / "cache"
+
+
+def default_root() -> Path:
+    """`THAW_WORKSPACE` if set, else the user's data directory."""
+    chosen = os.environ.get("THAW_WORKSPACE")
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("thaw", appauthor=False))
+
+
+def open_workspace(root: Path | str | None = None) -> Workspace:
+    """The workspace at `root` (default: `default_root()`), made if it is not there.
+
+    Raises StoreError (`workspace.unusable`) if the folder cannot be made or written to.
+    """
+    path = Path(root).expanduser().absolute() if root else default_root().absolute()
+    workspace = Workspace(path)
+    try:
+        for folder in (workspace.datasets, workspace.runs, workspace.weights, workspace.uploads, workspace.cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StoreError("workspace.unusable", path=str(path), reason=error.strerror or str(error)) from error
+    return workspace

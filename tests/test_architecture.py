@@ -1,0 +1,120 @@
+"""The floor plan holds: nothing imports upwards, core knows no Streamlit, ui knows no torch."""
+
+import ast
+import json
+import string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = {
+    "words": 0,
+    "errors": 1,
+    "workspace": 2,
+    "recipe": 2,
+    "events": 2,
+    "layers": 3,
+    "store": 3,
+    "history": 3,
+    "plan": 4,
+    "strategies": 4,
+    "images": 4,
+    "dataset": 5,
+    "backbones": 5,
+    "checkpoint": 5,
+    "estimate": 5,
+    "optim": 6,
+    "augment": 6,
+    "tasks": 6,
+    "evaluation": 6,
+    "model": 6,
+    "training": 7,
+    "export": 7,
+    "engine": 8,
+    "report": 8,
+    "cli": 9,
+}
+
+
+def imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "core" and len(parts) > 1 and parts[1] in FLOORS else None
+
+
+CORE = sorted((ROOT / "core").rglob("*.py"))
+UI = sorted((ROOT / "ui").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", CORE, ids=lambda f: str(f.relative_to(ROOT)))
+def test_core_imports_only_from_lower_floors_and_never_the_pages(file: Path) -> None:
+    own = file.relative_to(ROOT / "core").parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    assert own in FLOORS, f"{own} has no floor yet: say where it stands"
+    for module in imports(file):
+        assert module.split(".")[0] not in {"streamlit", "ui"} or own == "cli", f"{file.name} imports {module}"
+        assert not module.startswith("streamlit"), f"{file.name} imports {module}"
+        other = room(module)
+        if other and other != own:
+            assert FLOORS[other] < FLOORS[own], f"{own} (floor {FLOORS[own]}) imports {other} (floor {FLOORS[other]})"
+
+
+@pytest.mark.parametrize("file", UI, ids=lambda f: str(f.relative_to(ROOT)))
+def test_pages_never_import_torch(file: Path) -> None:
+    assert not [module for module in imports(file) if module.split(".")[0] in {"torch", "torchvision"}]
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_have_the_same_keys_and_placeholders() -> None:
+    from core.words import catalogue
+
+    english, chinese = catalogue("en"), catalogue("zh")
+    assert {k for k in english if not k.endswith(".one")} == {k for k in chinese if not k.endswith(".one")}
+    for key, text in english.items():
+        if key in chinese:
+            assert placeholders(text) == placeholders(chinese[key]), key
+
+
+def test_every_error_has_a_cause_and_a_remedy() -> None:
+    for language in ("en", "zh"):
+        keys: set[str] = set()
+        for file in (ROOT / "assets" / "locales" / language).glob("*.json"):
+            keys |= set(json.loads(file.read_text("utf-8")))
+        for key in keys:
+            if key.startswith("error.") and key.endswith(".cause"):
+                assert key.removesuffix(".cause") + ".remedy" in keys, key
+
+
+def error_codes(file: Path) -> set[str]:
+    """Codes of `SomethingError("code", …)` calls."""
+    codes: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and node.args:
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            first = node.args[0]
+            known = {"ThawError", "DataError", "RecipeError", "WeightsError", "StoreError", "CheckpointError"}
+            if name in known | {"TrainingError", "ExportError"} and isinstance(first, ast.Constant):
+                codes.add(str(first.value))
+    return codes
+
+
+@pytest.mark.parametrize("file", CORE + UI, ids=lambda f: str(f.relative_to(ROOT)))
+def test_every_error_raised_has_its_words(file: Path) -> None:
+    from core.words import catalogue
+
+    for code in error_codes(file):
+        assert f"error.{code}.cause" in catalogue("en"), code

@@ -1,0 +1,1 @@
+"""The pages of Thaw. Never imports torch itself."""
