@@ -4,12 +4,15 @@ The server's lifespan opens it and closes it; a page asks it and keeps nothing. 
 answered here is the same for every browser tab.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import ThawError
+from core.recipe import Recipe, parse
 from core.workspace import Workspace
+from ui.jobs import Jobs
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ class _House:
     workspace: Workspace
     tickets: Tickets
     pictures: dict[str, tuple["Dataset", dict[str, "Item"]]] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 _house: _House | None = None
@@ -41,8 +45,10 @@ def open(engine: "Engine", store: "RunStore", workspace: Workspace) -> None:
 
 
 def close() -> None:
-    """Forget everything that `open` was given; nothing is stopped here."""
+    """End the background jobs and forget everything that `open` was given; the engine is its owner's to stop."""
     global _house
+    if _house is not None:
+        _house.jobs.close()
     _house = None
 
 
@@ -114,3 +120,41 @@ def forget_pictures(dataset_id: str) -> None:
 
 
 # --- what pages ask -----------------------------------------------------------------------------------------------------
+
+
+def first_draft() -> Recipe:
+    """The draft that a new tab begins with: as last left in this workspace, else a good first choice."""
+    try:
+        return parse(_draft_file().read_text("utf-8"))
+    except (OSError, ThawError):
+        return Recipe()
+
+
+def keep_draft(recipe: Recipe) -> None:
+    """Remember the draft for the next tab and the next reload. A full disk costs only that."""
+    file = _draft_file()
+    part = file.with_suffix(".part")
+    with suppress(OSError):
+        part.write_text(recipe.to_json(), "utf-8")
+        part.replace(file)
+
+
+def _draft_file() -> Path:
+    return _here().workspace.root / "draft.json"
+
+
+def dataset_name(dataset_id: str) -> str:
+    """What a data set is called; '' if none is chosen or it is not there any more."""
+    if not dataset_id:
+        return ""
+    try:
+        return dataset(dataset_id).name
+    except ThawError:
+        return ""
+
+
+def dataset(dataset_id: str) -> "Dataset":
+    """The data set of that id. Raises DataError (`dataset.unknown`)."""
+    from core.dataset import open_dataset
+
+    return open_dataset(_here().workspace, dataset_id)

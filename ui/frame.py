@@ -1,0 +1,41 @@
+"""What every page shares: the line that says where a person stands, the language switch, the discreet footer."""
+
+from importlib.metadata import version
+
+import streamlit as st
+
+from core.words import LANGUAGES
+from ui import services, state
+from ui.text import plain, t
+
+
+def header() -> None:
+    """The choices so far on the left, the language on the right."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small", key="frame.header"
+    ):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content", key="frame.here"):
+            _here()
+        st.segmented_control(
+            t("frame.language"),
+            LANGUAGES,
+            key=state.LANGUAGE,
+            bind="query-params",
+            required=True,
+            format_func=lambda code: t(f"frame.language.{code}"),
+            label_visibility="collapsed",
+        )
+
+
+def _here() -> None:
+    """Data set, backbone, strategy: what the next run will be, and what is still missing."""
+    recipe = state.recipe()
+    name = services.dataset_name(recipe.dataset)
+    st.caption(f":material/photo_library: {plain(name) if name else t('frame.no_data')}", width="content")
+    st.caption(f":material/account_tree: {plain(recipe.backbone)}", width="content")
+    st.caption(f":material/tune: {t(f'model.strategy.{recipe.strategy}')}", width="content")
+
+
+def footer() -> None:
+    """Where everything lies on this machine."""
+    st.caption(t("frame.workspace", path=str(services.workspace().root), version=version("thaw")))

@@ -1,0 +1,61 @@
+"""Where the pages are and how one leads to the next. Knows their names, icons and order; nothing of what they show."""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NoReturn
+
+import streamlit as st
+
+from ui import state
+from ui.text import t
+
+ICONS = {
+    "data": ":material/photo_library:",
+    "model": ":material/account_tree:",
+    "train": ":material/local_fire_department:",
+    "results": ":material/fact_check:",
+    "runs": ":material/history:",
+    "try_it": ":material/center_focus_strong:",
+}
+"""The pages in the order of the work: name of the module in `ui/pages`, also its address, and its icon."""
+
+
+def pages() -> dict[str, Any]:
+    """A Streamlit page for each name, titled in the current language; addresses stay the same in both."""
+    return {
+        name: st.Page(
+            _show(name),
+            title=t(f"nav.{name}"),
+            icon=icon,
+            url_path=name.replace("_", "-"),
+            help=t(f"nav.{name}.help"),
+            default=name == "data",
+        )
+        for name, icon in ICONS.items()
+    }
+
+
+def go(name: str) -> NoReturn:
+    """Leave for another page; the open run travels along in the address."""
+    st.switch_page(pages()[name], query_params=state.address())
+
+
+def next_step(name: str, label: str, *, key: str, disabled: bool = False, why: str = "") -> None:
+    """The one clear way on at the end of a page: a primary button, and beside it the reason where it cannot be pressed."""
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{key}.row"):
+        if st.button(
+            label, key=key, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=disabled
+        ):
+            go(name)
+        if disabled and why:
+            st.caption(why)
+
+
+def _show(name: str) -> Callable[[], None]:
+    def show() -> None:
+        state.enter(name)
+        if find_spec(f"ui.pages.{name}") is not None:
+            import_module(f"ui.pages.{name}").show()
+
+    return show

@@ -1,0 +1,10 @@
+"""The Data page."""
+
+import streamlit as st
+
+from ui.text import t
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title(t("nav.data"))

@@ -1,0 +1,185 @@
+"""The only owner of st.session_state: the draft Recipe, the chosen language, the open run, and the keys of widgets.
+
+A widget never owns truth: it is filled from here whenever it is drawn, and what a person does to it comes back through a
+callback. Knows nothing of pages; every browser tab has its own state, and the draft outlives a reload through `services`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.errors import RecipeError, ThawError
+from core.recipe import Recipe
+from core.words import LANGUAGES
+from ui import services
+
+LANGUAGE = "lang"
+RUN = "run"
+_DRAFT = "thaw.draft"
+_REFUSED = "thaw.refused"
+_PAGE = "thaw.page"
+_OPEN = "thaw.run"
+_MISSING = object()
+
+
+# --- language -------------------------------------------------------------------------------------------------------------
+
+
+def language() -> str:
+    """Code of the language to speak: as switched (and so in the address), else as the browser asks, else English."""
+    chosen = st.session_state.get(LANGUAGE) or st.query_params.get(LANGUAGE)
+    if chosen in LANGUAGES:
+        return str(chosen)
+    wanted = (st.context.locale or "").lower()
+    return next((code for code in LANGUAGES if wanted.startswith(code)), LANGUAGES[0])
+
+
+def seed_language() -> None:
+    """Let the switch begin with the browser's language, unless the address names one."""
+    if LANGUAGE not in st.session_state:
+        st.session_state[LANGUAGE] = language()
+
+
+# --- the draft ------------------------------------------------------------------------------------------------------------
+
+
+def recipe() -> Recipe:
+    """What the next run will be, as chosen so far."""
+    draft = st.session_state.get(_DRAFT)
+    if not isinstance(draft, Recipe):
+        draft = services.first_draft()
+        st.session_state[_DRAFT] = draft
+    return draft
+
+
+def replace(new: Recipe) -> None:
+    """Make `new` the draft."""
+    if new != st.session_state.get(_DRAFT):
+        st.session_state[_DRAFT] = new
+        services.keep_draft(new)
+
+
+def edit(**changes: Any) -> bool:
+    """Change some fields of the draft. A refused change leaves it as it was and is remembered for `refused`."""
+    forgive(*changes)
+    try:
+        replace(recipe().changed(**changes))
+    except RecipeError as error:
+        st.session_state.setdefault(_REFUSED, {}).update(dict.fromkeys(changes, error))
+        return False
+    return True
+
+
+def refuse(field: str, error: ThawError) -> None:
+    """Remember why `field` could not be changed, until it is changed or the page is left."""
+    st.session_state.setdefault(_REFUSED, {})[field] = error
+
+
+def refused(field: str) -> ThawError | None:
+    """Why the last change of `field` was not taken, or None."""
+    error: ThawError | None = st.session_state.get(_REFUSED, {}).get(field)
+    return error
+
+
+def forgive(*fields: str) -> None:
+    """Forget refusals of `fields`."""
+    for field in fields:
+        st.session_state.get(_REFUSED, {}).pop(field, None)
+
+
+# --- widgets --------------------------------------------------------------------------------------------------------------
+
+
+def key(*parts: object) -> str:
+    """The key of a widget: its page and its name, `train.epochs`. The one place where keys are made."""
+    return ".".join(str(part) for part in parts)
+
+
+def field(
+    name: str,
+    *,
+    show: Callable[[Any], Any] = lambda value: value,
+    take: Callable[[Any], Any] = lambda value: value,
+) -> dict[str, Any]:
+    """Arguments of a widget that shows and edits one field of the draft: `st.slider(label, **field("epochs"))`.
+
+    `show` turns the field into what the widget holds, `take` turns that back. `augment.rotation` reaches into a part.
+    """
+    name_key = key("recipe", name)
+    fill(name_key, show(_look(name)))
+    return {"key": name_key, "on_change": _taken, "args": (name, take)}
+
+
+def fill(widget: str, value: Any) -> None:
+    """Let the widget of that key show `value`. Only before it is drawn; writes nothing if it shows it already."""
+    if st.session_state.get(widget, _MISSING) != value:
+        st.session_state[widget] = value
+
+
+def value(widget: str, default: Any = None) -> Any:
+    """What the widget (or the memory) of that key holds."""
+    return st.session_state.get(widget, default)
+
+
+def put(name: str, thing: Any) -> None:
+    """Remember something for this tab that is no widget."""
+    st.session_state[name] = thing
+
+
+def forget(name: str) -> None:
+    """Forget what `put` remembered."""
+    st.session_state.pop(name, None)
+
+
+def _look(name: str) -> Any:
+    thing: Any = recipe()
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return thing
+
+
+def _taken(name: str, take: Callable[[Any], Any]) -> None:
+    new = st.session_state.get(key("recipe", name))
+    if new is None:  # an emptied number or a pill clicked off: the draft stays, and the widget is filled again
+        return
+    head, _, rest = name.partition(".")
+    taken = take(new)
+    try:
+        edit(**{head: {**getattr(recipe(), head).model_dump(), rest: taken} if rest else taken})
+    finally:
+        error = refused(head)
+        if rest and error is not None:
+            refuse(name, error)
+
+
+# --- where this tab is ----------------------------------------------------------------------------------------------------
+
+
+def enter(page: str) -> bool:
+    """Say which page is drawn; True if it was another one before. Old refusals end with the page they were made on."""
+    before = st.session_state.get(_PAGE)
+    st.session_state[_PAGE] = page
+    if before != page:
+        st.session_state.pop(_REFUSED, None)
+    return before != page
+
+
+def run_id() -> str | None:
+    """The run that this tab has open: from the address, so that a reload shows it again, else as last opened here."""
+    return st.query_params.get(RUN) or st.session_state.get(_OPEN)
+
+
+def show_run(run: str | None) -> None:
+    """Open a run in this tab (None: none) and write it into the address."""
+    st.session_state[_OPEN] = run
+    if run is None:
+        st.query_params.pop(RUN, None)
+    elif st.query_params.get(RUN) != run:
+        st.query_params[RUN] = run
+
+
+def address() -> dict[str, str]:
+    """The part of the address that travels from page to page."""
+    run = run_id()
+    return {RUN: run} if run else {}

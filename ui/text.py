@@ -1,0 +1,123 @@
+"""Every word and figure that a page shows, in the language of whoever is looking; nothing of what they are about.
+
+Names that people gave (of classes, files, data sets, runs) are data: `plain` makes them safe inside Streamlit's Markdown.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from core.errors import ThawError
+from core.words import Value, catalogue, say
+from ui import state
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:$<>&^=\"'])")
+_SHORTCODE = re.compile(r"\\:(?=[\w+\-\\/]+\\:)")
+_JOINER = "\u2060"
+
+
+def t(key: str, /, **values: Value) -> str:
+    """The text of `key` in the current language. Raises KeyError for an unknown key: a test finds it first."""
+    return say(key, state.language(), **values)
+
+
+def has(key: str) -> bool:
+    """True if there is a text of that key."""
+    return key in catalogue(state.language())
+
+
+def words(prefix: str) -> dict[str, str]:
+    """All texts whose keys begin with `prefix`, by the rest of the key: what a component is given."""
+    return {key.removeprefix(prefix): text for key, text in catalogue(state.language()).items() if key.startswith(prefix)}
+
+
+def cause(error: ThawError) -> str:
+    """What happened, as Markdown in which the values are plain text."""
+    return _sentence(f"error.{error.code}.cause", error.values)
+
+
+def remedy(error: ThawError) -> str:
+    """The way out, as Markdown in which the values are plain text."""
+    return _sentence(f"error.{error.code}.remedy", error.values)
+
+
+def said(code: str, values: dict[str, Value]) -> str:
+    """The text of a stored `code` (`notice.…`) with its values as plain text; the code itself if it has no words."""
+    return _sentence(code, values) if has(code) else plain(code)
+
+
+def _sentence(key: str, values: dict[str, Value]) -> str:
+    return t(key, **{name: plain(value) if isinstance(value, str) else value for name, value in values.items()})
+
+
+def plain(name: object) -> str:
+    """`name` so that Streamlit's Markdown shows exactly its characters: no HTML, no formatting, no icons, no emoji codes."""
+    text = _SPECIAL.sub(r"\\\1", " ".join(str(name).split()))
+    return _SHORTCODE.sub(f"\\\\:{_JOINER}", text)
+
+
+def count(number: int) -> str:
+    """A whole number with its thousands apart: 11,689,512."""
+    return f"{number:,}"
+
+
+def compact(number: float) -> str:
+    """A large number in three digits: 11.7 M, 512, 1.82 k."""
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def size(number_bytes: float) -> str:
+    """Bytes as people say them: 44.7 MB."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number_bytes >= limit:
+            value = number_bytes / limit
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{number_bytes:.0f} B"
+
+
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """0.9731 as 97.3 %; a dash where there is nothing to say."""
+    return "–" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.{digits}f} %"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A loss or a rate in a few digits; a dash where there is nothing to say."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: 42 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds < 1:
+        return t("unit.under_a_second")
+    whole = round(seconds)
+    if whole < 60:
+        return t("unit.seconds", seconds=whole)
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10 and rest:
+        return t("unit.minutes_seconds", minutes=minutes, seconds=rest)
+    if minutes < 60:
+        return t("unit.minutes", minutes=minutes)
+    hours, minutes = divmod(minutes, 60)
+    return t("unit.hours_minutes", hours=hours, minutes=minutes)
+
+
+def moment(iso: str | None) -> str:
+    """An ISO time in UTC as a short local date and time of the server."""
+    if not iso:
+        return "–"
+    when = datetime.fromisoformat(iso)
+    local = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M")
+
+
+def listed(names: Iterable[str], most: int = 4) -> str:
+    """Some names in one line, the rest as a number: cat, dog, owl and 7 more."""
+    all_names = list(names)
+    shown = t("unit.comma").join(all_names[:most])
+    return shown if len(all_names) <= most else t("unit.and_more", names=shown, n=len(all_names) - most)
