@@ -1,0 +1,85 @@
+"""What every request passes first: whom the server answers, and what a browser may do with the answer. Plain ASGI.
+
+Not Starlette's BaseHTTPMiddleware: that one never sees the websocket, so it could guard nothing.
+"""
+
+import streamlit as st
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
+}
+
+
+def policy(host: str) -> str:
+    """The Content-Security-Policy of pages served as `host`: nothing from elsewhere, nothing to elsewhere.
+
+    `blob:` is how Streamlit loads the components' modules; without it every component of ours is dead.
+    """
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self' blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "media-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "worker-src 'self' blob:",
+            f"connect-src 'self' ws://{host} wss://{host}",
+            "object-src 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port: `[::1]:8501` gives `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+class Guard:
+    """Refuses names that are not ours (a page elsewhere may point its own name at this machine), and adds the headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer 403."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        if host_name(host) not in {*(name.lower() for name in st.get_option("server.allowedHosts")), "::1"}:
+            await refuse(scope, receive, send)
+            return
+        added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        added.append((b"content-security-policy", policy(host).encode("latin-1")))
+        ours = {name for name, _ in added}
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
+                message = {**message, "headers": [*kept, *added]}
+            await send(message)
+
+        await self.app(scope, receive, dressed if scope["type"] == "http" else send)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """403 to a request, a close to a websocket that wants to open."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": b"This name is not served here."})
