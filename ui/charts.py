@@ -1,0 +1,146 @@
+"""Tables to figures. Plain data in, plotly figures out; knows no page, no widget and no core.
+
+Each chart is two functions: one makes the table (that is tested), one draws it. Words come in as arguments, colours
+from the theme: `st.plotly_chart` puts its palette over the template.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+SPLITS = ("train", "val", "test")
+COLD, WARM = "#4aa8e0", "#f2702e"
+SHADES = (1.0, 0.62, 0.34)
+"""Opacity of train, validation and test within one class's colour."""
+PALETTE = (
+    "#4c8dd6",
+    "#f2702e",
+    "#3aa76d",
+    "#a06cd5",
+    "#e0a100",
+    "#d6517d",
+    "#2aa6a6",
+    "#8a6d4f",
+    "#6f7fdb",
+    "#94a337",
+)
+"""Ten colours that stay apart in both themes; the eleventh class begins anew."""
+
+Labels = Mapping[str, str]
+
+
+def class_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> pd.DataFrame:
+    """Images per class and split: one row a class, columns of `SPLITS` and `total`. `counts` is split to class to number."""
+    table = pd.DataFrame(
+        {split: [counts.get(split, {}).get(name, 0) for name in classes] for split in SPLITS}, index=pd.Index(classes)
+    )
+    return table.assign(total=table.sum(axis=1))
+
+
+def class_chart(table: pd.DataFrame, labels: Labels, *, split_names: Labels) -> go.Figure:
+    """Bars of `class_table`: a colour for each class, a shade for each split. Labels: `images`, `class`."""
+    figure = go.Figure()
+    colors = [PALETTE[i % len(PALETTE)] for i in range(len(table))]
+    names = [shorten(name) for name in table.index]
+    for split, shade in zip(SPLITS, SHADES, strict=True):
+        if not table[split].any():
+            continue
+        figure.add_bar(
+            x=list(range(len(table))),
+            y=table[split].to_numpy(),
+            name=split_names[split],
+            marker={"color": colors, "opacity": shade, "line": {"width": 0}},
+            customdata=names,
+            hovertemplate=f"%{{customdata}}<br>{split_names[split]}: %{{y}}<extra></extra>",
+            showlegend=False,
+        )
+    figure.update_layout(barmode="stack", bargap=0.25)
+    figure.update_yaxes(title=labels["images"], rangemode="tozero")
+    figure.update_xaxes(
+        title=labels["class"], tickmode="array", tickvals=list(range(len(table))), ticktext=names, fixedrange=True
+    )
+    return _plain(figure, height=300)
+
+
+def curve_table(epochs: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """One row an epoch with the chosen columns; None becomes a gap."""
+    return pd.DataFrame(
+        {column: [row.get(column) for row in epochs] for column in columns},
+        index=pd.Index([row["epoch"] for row in epochs], name="epoch"),
+        dtype=float,
+    )
+
+
+def curves_chart(tables: Mapping[str, pd.DataFrame], column: str, labels: Labels, *, share: bool = False) -> go.Figure:
+    """One line a run of one column of its `curve_table`, over epochs. Labels: `epoch`, `value`. `share`: as per cent."""
+    figure = go.Figure()
+    for i, (name, table) in enumerate(tables.items()):
+        figure.add_scatter(
+            x=table.index.to_numpy(),
+            y=table[column].to_numpy(),
+            name=shorten(name, 40),
+            mode="lines+markers" if len(table) < 60 else "lines",
+            line={"color": PALETTE[i % len(PALETTE)], "width": 2},
+            marker={"size": 5},
+            hovertemplate="%{fullData.name}<br>%{x}: %{y:.1%}<extra></extra>"
+            if share
+            else "%{fullData.name}<br>%{x}: %{y:.4g}<extra></extra>",
+        )
+    figure.update_layout(hovermode="closest", legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0})
+    figure.update_xaxes(title=labels["epoch"])
+    figure.update_yaxes(title=labels["value"], tickformat=".0%" if share else None)
+    return _plain(figure, height=380)
+
+
+def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> pd.DataFrame:
+    """Rows: what the images are; columns: what the model called them; values: how many."""
+    return pd.DataFrame([list(row) for row in confusion], index=list(classes), columns=list(classes))
+
+
+def confusion_chart(table: pd.DataFrame, labels: Labels) -> go.Figure:
+    """A heat map of `confusion_table`, coloured by the share of its row. Labels: `true`, `predicted`, `images`."""
+    rows = table.sum(axis=1).to_numpy().reshape(-1, 1)
+    share = table.to_numpy() / rows.clip(min=1)
+    names = [shorten(name, 18) for name in table.index]
+    places = list(range(len(names)))
+    figure = go.Figure(
+        go.Heatmap(
+            x=places,
+            y=places,
+            z=share,
+            zmin=0,
+            zmax=1,
+            text=table.to_numpy(),
+            texttemplate="%{text}" if len(names) <= 20 else None,
+            customdata=[[[true, called] for called in names] for true in names],
+            hovertemplate=f"{labels['true']}: %{{customdata[0]}}<br>{labels['predicted']}: %{{customdata[1]}}"
+            f"<br>{labels['images']}: %{{text}} (%{{z:.0%}})<extra></extra>",
+            colorscale=[[0, "rgba(74,168,224,0.06)"], [0.5, "#4aa8e0"], [1, "#1c5f9e"]],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+        )
+    )
+    ticks = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(title=labels["predicted"], side="bottom", constrain="domain", **ticks)
+    figure.update_yaxes(title=labels["true"], autorange="reversed", scaleanchor="x", constrain="domain", **ticks)
+    return _plain(figure, height=max(320, min(760, 110 + 34 * len(names))))
+
+
+def shorten(name: object, most: int = 24) -> str:
+    """A name as text of a chart: at most so many characters, and nothing that plotly takes for a tag."""
+    text = " ".join(str(name).split())
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(figure: go.Figure, *, height: int) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        dragmode=False,
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
+    )
+    return figure
