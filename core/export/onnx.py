@@ -1,4 +1,4 @@
-"""The model as one ONNX file that needs neither Thaw nor torch: normalisation and softmax are inside, and what to know is too.
+"""The model as one ONNX file that needs neither Thaw nor torch: normalisation and softmax inside, what to know beside them.
 
 Input `image`: float32 (N, 3, S, S), RGB in [0, 1]; a user resizes and divides by 255. Outputs `logits` and `probabilities`,
 (N, classes). The batch N is free. Knows nothing of runs but their folder.
