@@ -41,7 +41,7 @@ class Block:
     flops: int = 0
     """Multiply-adds times two of one image's forward pass through this block and all below it."""
     activations: int = 0
-    """Numbers that this block and all below it give out for one image: what training must keep."""
+    """Numbers of four bytes that training keeps for one image in this block and all below it, until the backward pass."""
 
     @property
     def name(self) -> str:
@@ -75,6 +75,8 @@ class LayerTree:
     """Path of the block that gives the class scores and is new for each task."""
     image_size: int = 224
     """Side of the image for which shapes, flops and activations were computed."""
+    starts: tuple[str, ...] = ()
+    """Paths of the rows that begin a stage, input first; empty: every row that holds weights does."""
     _index: dict[str, Block] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,34 +94,54 @@ class LayerTree:
 
     @cached_property
     def rows(self) -> tuple[Block, ...]:
-        """The blocks that a person meets first: top-level ones, lone containers opened until five or more show."""
+        """The blocks that a person meets first, input first, the head always one of them.
+
+        Top-level ones; mere lists and containers of the head are opened, then the largest until five or more with
+        parameters show.
+        """
         rows = list(self.root.children)
         while True:
-            holders = [b for b in rows if b.children and b.total > 0]
-            if sum(1 for b in rows if b.total > 0) >= 5 or not holders:
+            holders = [b for b in rows if b.children and b.path != self.head and b.total > 0]
+            above = [b for b in holders if within(self.head, b.path) or b.type == "ModuleList"]
+            if not above and (sum(1 for b in rows if b.total > 0) >= 5 or not holders):
                 return tuple(rows)
-            largest = max(holders, key=lambda b: b.total)
-            at = rows.index(largest)
-            rows[at : at + 1] = largest.children
+            opened = above[0] if above else max(holders, key=lambda b: b.total)
+            at = rows.index(opened)
+            rows[at : at + 1] = opened.children
 
     @cached_property
-    def stages(self) -> tuple[Block, ...]:
-        """The rows that hold weights (not only norms and biases), head left out, input first: what presets count."""
-        return tuple(
-            row for row in self.rows if not _within(self.head, row.path) and any(p.dims > 1 for p in row.all_parameters())
-        )
+    def stages(self) -> tuple[tuple[Block, ...], ...]:
+        """The rows in groups, input first, head left out: what presets count.
+
+        A stage goes from the row that begins it to the row before the next one's, with all norms and pools on the way.
+        """
+        trunk = [row for row in self.rows if row.path != self.head]
+        starts = self.starts or tuple(row.path for row in trunk if any(p.dims > 1 for p in row.all_parameters()))
+        stages: list[list[Block]] = [[]]
+        for row in trunk:
+            if row.path in starts and any(r.total for r in stages[-1]):
+                stages.append([])
+            stages[-1].append(row)
+        return tuple(tuple(stage) for stage in stages if stage)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a JSON file; `from_dict` reads it back."""
-        return {"backbone": self.backbone, "head": self.head, "image_size": self.image_size, "root": asdict(self.root)}
+        return {
+            "backbone": self.backbone,
+            "head": self.head,
+            "image_size": self.image_size,
+            "starts": list(self.starts),
+            "root": asdict(self.root),
+        }
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> "LayerTree":
         """The inverse of `to_dict`."""
-        return LayerTree(data["backbone"], _block(data["root"]), data["head"], data["image_size"])
+        return LayerTree(data["backbone"], _block(data["root"]), data["head"], data["image_size"], tuple(data["starts"]))
 
 
-def _within(path: str, above: str) -> bool:
+def within(path: str, above: str) -> bool:
+    """`path` is the block `above` or lies below it."""
     return path == above or path.startswith(f"{above}.") or above == ""
 
 
