@@ -3,9 +3,12 @@
 Not Starlette's BaseHTTPMiddleware: that one never sees the websocket, so it could guard nothing.
 """
 
+import re
+
 import streamlit as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+HOST = re.compile(r"(\[(?P<six>[0-9A-Fa-f:]+)\]|(?P<name>[\w.-]+))(:\d{1,5})?", re.ASCII)
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -40,10 +43,9 @@ def policy(host: str) -> str:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port: `[::1]:8501` gives `::1`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """The name in a Host header, without its port: `[::1]:8501` gives `::1`; '' if it is no such header."""
+    found = HOST.fullmatch(host)
+    return (found["six"] or found["name"]).lower() if found else ""
 
 
 class Guard:
@@ -58,7 +60,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        if host_name(host) not in {*(name.lower() for name in st.get_option("server.allowedHosts")), "::1"}:
+        if host_name(host) not in {name.lower() for name in st.get_option("server.allowedHosts")}:
             await refuse(scope, receive, send)
             return
         added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]

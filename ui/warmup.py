@@ -6,6 +6,7 @@ interpreter, and torch alone brings 250,000 objects to walk. Frozen objects are 
 
 import gc
 import importlib
+import logging
 import threading
 
 HEAVY = ("torch", "torchvision", "torch._dynamo")
@@ -22,7 +23,7 @@ def freeze() -> None:
 
 
 def start(delay_seconds: float) -> None:
-    """Begin after `delay_seconds`, in a thread of its own: imports hold the interpreter, and a first page should not wait."""
+    """Begin after `delay_seconds`, in a thread of its own: imports hold the interpreter, and the first page comes first."""
     threading.Thread(target=_run, args=(delay_seconds,), name="warm-up", daemon=True).start()
 
 
@@ -31,10 +32,7 @@ def _run(delay_seconds: float) -> None:
     try:
         for module in HEAVY:
             importlib.import_module(module)
-    except ImportError:
-        import logging
-
-        # The engine will meet the same error and say it where a person sees it.
+    except ImportError:  # the engine will meet the same error and say it where a person sees it
         logging.getLogger(__name__).exception("could not import %s", module)
     finally:
         freeze()

@@ -1,0 +1,175 @@
+"""The server: the ASGI app whose lifespan owns the engine, and `serve`, which `thaw ui` calls.
+
+Nothing with state stands here: `streamlit run ui/server.py` imports this file a second time, as `server`. What the process
+owns is made in the lifespan and handed to `ui/services.py`. Imports no torch: a thread does that when the first page is up.
+"""
+
+import http.client
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Never
+
+import pandas as pd  # noqa: F401  stays for the life of the process: imported before gc.freeze
+import streamlit as st
+from anyio import to_thread
+from plotly import graph_objects  # noqa: F401  the same
+from starlette.middleware import Middleware
+from uvicorn.config import LOGGING_CONFIG
+
+from core.errors import ThawError
+from core.threads import set_threads
+from core.workspace import Workspace, open_workspace
+from ui import services, text, warmup
+from ui.middleware import Guard
+from ui.routes import ROUTES
+
+HERE = Path(__file__).resolve()
+SHUTDOWN_SECONDS = 8.0
+"""What a run gets to save itself; Docker kills after ten."""
+WARMUP_DELAY_SECONDS = 1.5
+BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
+"""Environment variables by which `serve` tells the lifespan what the person asked for."""
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
+    from core.engine import Engine
+    from core.store import RunStore
+
+    def start() -> tuple[RunStore, Engine, Workspace]:
+        workspace = open_workspace()
+        store = RunStore(workspace)
+        engine = Engine(workspace, store, os.environ.get(DEVICE, "auto"))
+        engine.start()
+        return store, engine, workspace
+
+    store, engine, workspace = await to_thread.run_sync(start)
+    services.open(engine, store, workspace)
+    warmup.start(WARMUP_DELAY_SECONDS)
+    address, port = str(st.get_option("server.address") or "localhost"), int(st.get_option("server.port"))
+    print(f"Thaw is ready: {_url(address, port)}  (workspace: {workspace.root})", flush=True)
+    if os.environ.get(BROWSER) == "1":
+        threading.Thread(target=_open_browser, args=(address, port), name="browser", daemon=True).start()
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(engine.shutdown, SHUTDOWN_SECONDS)
+        services.close()
+
+
+def on_script_error(error: Exception) -> bool:
+    """An error that no page caught: the log gets all of it, the person two sentences."""
+    known = error if isinstance(error, ThawError) else ThawError("server.page")
+    if known is not error:
+        logging.getLogger("thaw").error("a page failed", exc_info=error)
+    st.error(f"{text.cause(known)}  \n{text.remedy(known)}", icon=":material/error:")
+    return True
+
+
+app = st.App(
+    HERE.with_name("app.py"),
+    lifespan=lifespan,
+    middleware=[Middleware(Guard)],
+    routes=ROUTES,
+    on_script_error=on_script_error,
+)
+"""Written out: `streamlit run` finds it by reading the source."""
+
+
+def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, device: str, browser: bool) -> int:
+    """Serve until Ctrl-C or SIGTERM; gives the exit status of the process.
+
+    `port` 0 takes any free one. Raises ThawError: `server.address` (only this machine may be served), `server.port_busy`,
+    and what opening the workspace raises.
+    """
+    _check_address(address)
+    _check_port(address, port)
+    home = workspace if isinstance(workspace, Workspace) else open_workspace(workspace)
+    set_threads(interactive=True)  # before anything imports torch
+    os.environ |= {WORKSPACE: str(home.root), DEVICE: device, BROWSER: "1" if browser else "0"}
+    LOGGING_CONFIG["loggers"]["uvicorn"]["level"] = "WARNING"
+    LOGGING_CONFIG["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    warmup.freeze()
+    sys.argv = [str(HERE)]  # config.toml is looked for beside this script
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # uvicorn raises the signal again when it has shut down
+    try:
+        app.run(config=settings(address, port))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def settings(address: str, port: int) -> dict[str, Any]:
+    """What holds whatever a person's own files and environment say."""
+    return {
+        "server.address": address,
+        "server.port": port,
+        "server.allowedHosts": sorted({"localhost", "127.0.0.1", address}),
+        "server.headless": True,
+        "server.fileWatcherType": "none",
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.enableStaticServing": False,
+        "server.enableAgentApi": False,
+        "browser.gatherUsageStats": False,
+        "runner.postScriptGC": False,
+        "client.showErrorDetails": "none",
+        "logger.level": "warning",
+        "logger.hideWelcomeMessage": True,
+    }
+
+
+def _check_address(address: str) -> None:
+    try:
+        local = address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise ThawError("server.address", address=address)
+
+
+def _check_port(address: str, port: int) -> None:
+    """Raises ThawError (`server.port_busy`) if somebody listens there already."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ThawError("server.port_busy", port=port, address=address, reason=error.strerror or str(error)) from error
+
+
+def _leave(number: int, frame: FrameType | None) -> Never:
+    raise SystemExit(0)
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+def _open_browser(address: str, port: int) -> None:
+    for _ in range(100):
+        connection = http.client.HTTPConnection(address, port, timeout=1)
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            break
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    webbrowser.open(_url(address, port))
