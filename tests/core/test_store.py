@@ -1,0 +1,400 @@
+"""The store keeps what it acknowledged, tells the living from the dead, and lets a run change state only by the table."""
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+import core.store
+from core.errors import StoreError
+from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Saved, StepDone, Stop
+from core.recipe import Recipe
+from core.store import BEFORE, STATES, RunStore, State, checked_id, new_id
+from core.workspace import Workspace, open_workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path)
+
+
+@pytest.fixture
+def store(workspace: Workspace):
+    store = RunStore(workspace)
+    yield store
+    store.close()
+
+
+def step(number: int, loss: float | None = 0.5) -> StepDone:
+    return StepDone(step=number, epoch=1, loss=loss, correct=3, images=8, lr=0.001 / number, clock=number / 3)
+
+
+def epoch(number: int, accuracy: float, best: bool) -> EpochDone:
+    return EpochDone(
+        epoch=number,
+        step=number * 10,
+        train_loss=1.0,
+        train_accuracy=0.5,
+        val_loss=0.9,
+        val_accuracy=accuracy,
+        val_macro_f1=0.4,
+        best=best,
+    )
+
+
+def bring_to(store: RunStore, run_id: str, state: State) -> None:
+    """Walk a fresh run to `state` along the table."""
+    way: dict[State, tuple[State, ...]] = {
+        "queued": (),
+        "running": ("running",),
+        **{s: ("running", s) for s in STATES if "running" in BEFORE[s]},
+    }
+    for new in way[state]:
+        assert store.transition(run_id, new)
+
+
+def test_a_new_run_is_queued_and_reads_back_what_was_chosen(store: RunStore) -> None:
+    recipe = Recipe(dataset="demo:digits", lr=0.0123).with_rule("layer3.1", trainable=False)
+    run = store.create(recipe)
+    again = store.run(run.id)
+    assert again == run
+    assert (again.recipe, again.state, again.name, again.started, again.ended) == (
+        recipe,
+        "queued",
+        "resnet18-custom-1",
+        None,
+        None,
+    )
+    assert store.folder(run.id).is_dir()
+
+
+def test_runs_are_listed_newest_first_whatever_the_clock_says(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = store.create(Recipe(name="first"))
+    monkeypatch.setattr("core.run.time.time", lambda: 0.0)  # the clock jumps back to 1970
+    second = store.create(Recipe(name="second"))
+    assert second.id < first.id
+    assert [run.name for run in store.runs()] == ["second", "first"]
+
+
+def test_events_come_back_equal_and_in_order(store: RunStore) -> None:
+    run = store.create(Recipe())
+    written: list[Event] = [Notice(code="a", values={"n": 1}), step(1), step(2, None), epoch(1, 0.5, True), step(3, 1e-30)]
+    last = store.append(run.id, written[:3])
+    assert store.append(run.id, written[3:]) > last
+    assert [event for _, event in store.events(run.id)] == written
+    assert [event for _, event in store.events(run.id, since=last)] == written[3:]
+
+
+def test_consecutive_steps_share_one_row(store: RunStore, workspace: Workspace) -> None:
+    run = store.create(Recipe())
+    store.append(run.id, [step(n) for n in range(1, 5001)])
+    with sqlite3.connect(workspace.database) as db:
+        rows = db.execute("SELECT kind, length(payload) FROM event").fetchall()
+    db.close()
+    assert rows == [("steps", 5000 * 44)]
+
+
+def test_the_summary_of_a_run_follows_its_events(store: RunStore) -> None:
+    run = store.create(Recipe())
+    store.append(run.id, [step(10), epoch(1, 0.7, True), step(20), epoch(2, 0.6, False), step(21)])
+    after = store.run(run.id)
+    assert (after.step, after.epoch, after.best_epoch, after.best_val_accuracy, after.seconds) == (21, 2, 1, 0.7, 7.0)
+
+
+def test_an_ended_event_moves_the_run_in_the_same_transaction(store: RunStore) -> None:
+    run = store.create(Recipe())
+    store.transition(run.id, "running")
+    store.append(run.id, [Ended(outcome="failed", code="run.busy", values={"run": "x"})])
+    after = store.run(run.id)
+    assert (after.state, after.error) == ("failed", ("run.busy", {"run": "x"}))
+    assert after.ended is not None
+
+
+def test_an_outcome_that_cannot_follow_is_refused_and_nothing_is_written(store: RunStore) -> None:
+    run = store.create(Recipe())
+    bring_to(store, run.id, "finished")
+    with pytest.raises(StoreError, match="not running here"):
+        store.append(run.id, [step(1), Ended(outcome="failed")])
+    assert store.events(run.id) == []
+    assert store.run(run.id).state == "finished"
+
+
+@pytest.mark.parametrize("old", STATES)
+@pytest.mark.parametrize("new", STATES)
+def test_a_run_changes_state_by_the_table_and_in_no_other_way(store: RunStore, old: State, new: State) -> None:
+    run = store.create(Recipe())
+    bring_to(store, run.id, old)
+    assert store.transition(run.id, new) is (old in BEFORE[new])
+    assert store.run(run.id).state == (new if old in BEFORE[new] else old)
+
+
+def test_finished_and_discarded_runs_never_change_again() -> None:
+    assert not [state for state, before in BEFORE.items() if before & {"finished", "discarded"}]
+
+
+def test_of_fifty_claims_one_wins(store: RunStore, workspace: Workspace) -> None:
+    run = store.create(Recipe())
+    others = [RunStore(workspace) for _ in range(4)]
+    wins: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda s=s: wins.append(s.transition(run.id, "running"))) for s in [store, *others] * 10
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.close()
+    assert sorted(wins) == [False] * 49 + [True]
+
+
+def test_commands_are_given_out_once_and_in_order(store: RunStore) -> None:
+    run = store.create(Recipe())
+    for command in (Pause(), Stop(), Discard()):
+        store.send(run.id, command)
+    assert store.take(run.id) == [Pause(), Stop(), Discard()]
+    assert store.take(run.id) == []
+
+
+def test_a_command_does_not_outlive_the_attempt_it_was_meant_for(store: RunStore) -> None:
+    run = store.create(Recipe())
+    store.transition(run.id, "running")
+    store.send(run.id, Stop())
+    store.append(run.id, [Ended(outcome="paused")])
+    store.transition(run.id, "queued")
+    assert store.take(run.id) == []
+
+
+def test_a_deleted_run_waits_in_the_bin_and_comes_back(store: RunStore) -> None:
+    run = store.create(Recipe())
+    with pytest.raises(StoreError, match="still waiting or running"):
+        store.delete(run.id)
+    bring_to(store, run.id, "failed")
+    store.delete(run.id)
+    assert store.runs() == []
+    assert [r.id for r in store.runs(deleted=True)] == [run.id]
+    assert not store.transition(run.id, "queued")
+    store.restore(run.id)
+    assert [r.id for r in store.runs()] == [run.id]
+
+
+def test_a_run_is_renamed_but_never_to_nothing(store: RunStore) -> None:
+    run = store.create(Recipe())
+    store.rename(run.id, "  手势 <img onerror>  ")
+    assert store.run(run.id).name == "手势 <img onerror>"
+    with pytest.raises(StoreError, match="needs a name"):
+        store.rename(run.id, " \n")
+
+
+def test_a_run_is_found_by_id_beginning_name_and_last(store: RunStore) -> None:
+    with pytest.raises(StoreError, match="no runs in this workspace"):
+        store.find("last")
+    one, two = store.create(Recipe(name="gentle")), store.create(Recipe(name="bold"))
+    assert store.find("last").id == two.id
+    assert store.find("gentle").id == one.id
+    assert store.find(one.id.lower()).id == one.id
+    with pytest.raises(StoreError, match="2 runs are meant by 0"):
+        store.find("0")
+    with pytest.raises(StoreError, match="no run called ZZZ"):
+        store.find("ZZZ")
+
+
+@pytest.mark.parametrize("bad", ["", "..", "../../etc", "0" * 25, "8" + "0" * 25, "0" * 25 + "U", "0" * 26 + "\n"])
+def test_what_is_not_a_run_id_never_becomes_a_path(store: RunStore, bad: str) -> None:
+    with pytest.raises(StoreError, match="no run called"):
+        store.folder(bad)
+
+
+def test_ids_are_ulids_that_sort_by_time() -> None:
+    assert len(checked_id(new_id())) == 26
+    assert new_id(0)[:10] == "0" * 10
+    assert new_id(1) < new_id(2) < new_id(2**48 - 1)
+    assert len({new_id(7) for _ in range(1000)}) == 1000
+
+
+def saved(store: RunStore, run_id: str, number: int, content: bytes) -> Saved:
+    (store.folder(run_id) / f"step-{number}.ckpt").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return Saved(step=number, epoch=1, file=f"step-{number}.ckpt", sha256=digest, size_bytes=len(content), best=False)
+
+
+def test_the_last_checkpoint_is_the_newest_one_that_is_whole(store: RunStore) -> None:
+    run = store.create(Recipe())
+    assert store.last_checkpoint(run.id) is None
+    old, flipped, gone = (saved(store, run.id, n, b"weights" * n) for n in (1, 2, 3))
+    store.append(run.id, [old, flipped, gone])
+    assert store.last_checkpoint(run.id) == gone
+    (store.folder(run.id) / gone.file).unlink()
+    (store.folder(run.id) / flipped.file).write_bytes(b"weightsweightz")
+    assert store.last_checkpoint(run.id) == old
+
+
+# --- processes
+
+
+def test_what_a_dead_process_was_running_is_interrupted_with_its_curve(workspace: Workspace) -> None:
+    script = f"""
+import os, signal
+from core.events import StepDone
+from core.recipe import Recipe
+from core.store import RunStore
+from core.workspace import open_workspace
+store = RunStore(open_workspace({str(workspace.root)!r}))
+run = store.create(Recipe(name="lost"))
+store.transition(run.id, "running")
+store.append(run.id, [StepDone(step=n, epoch=1, loss=1.0, correct=0, images=1, lr=0.1, clock=n) for n in (1, 2, 3)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    store = RunStore(workspace)
+    run = store.find("lost")
+    events = [event for _, event in store.events(run.id)]
+    assert (run.state, run.step, run.seconds) == ("interrupted", 3, 3.0)
+    assert [event.step for event in events] == [1, 2, 3, 3]
+    assert events[-1] == Ended(outcome="interrupted", step=3, reason="lost", clock=3.0)
+    assert store.recover() == []
+    assert len(store.events(run.id)) == 4
+    assert [file.stem for file in (workspace.root / "boots").glob("*.lock")] == [store.boot]
+    store.close()
+
+
+def test_a_running_process_is_left_alone_and_its_death_is_seen_by_those_who_look(workspace: Workspace) -> None:
+    one, two = RunStore(workspace), RunStore(workspace)
+    run = one.create(Recipe())
+    one.transition(run.id, "running")
+    assert two.recover() == []
+    assert not two.transition(run.id, "running")
+    assert two.runs()[0].state == "running"
+    one.close()
+    assert two.runs()[0].state == "interrupted"
+    two.close()
+
+
+def test_the_queue_of_a_dead_process_is_taken_over_in_its_order(workspace: Workspace) -> None:
+    one = RunStore(workspace)
+    a, b, c = (one.create(Recipe(name=name)).id for name in "abc")
+    bring_to(one, a, "paused")
+    one.transition(a, "queued")  # goes to the end
+    two = RunStore(workspace)
+    assert two.adopt() == []
+    assert not two.transition(b, "running")
+    one.close()
+    assert two.adopt() == [b, c, a]
+    assert two.transition(b, "running")
+    two.close()
+
+
+def test_there_is_one_server_a_workspace(workspace: Workspace) -> None:
+    one, two = RunStore(workspace), RunStore(workspace)
+    one.serve()
+    one.serve()
+    with pytest.raises(StoreError, match="Another Thaw server"):
+        two.serve()
+    one.close()
+    two.serve()
+    two.close()
+
+
+# --- the file
+
+
+def test_an_older_database_is_carried_forward_and_copied_first(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(workspace)
+    run = store.create(Recipe(name="old"))
+    store.close()
+    later = (*core.store.MIGRATIONS, ("ALTER TABLE run ADD COLUMN stars INTEGER NOT NULL DEFAULT 5",))
+    monkeypatch.setattr(core.store, "MIGRATIONS", later)
+    store = RunStore(workspace)
+    assert store.run(run.id) == run
+    store.close()
+    db = sqlite3.connect(workspace.database)
+    assert db.execute("SELECT stars FROM run").fetchall() == [(5,)]
+    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    db.close()
+    db = sqlite3.connect(workspace.root / "thaw.v1.sqlite")
+    assert [row[1] for row in db.execute("PRAGMA table_info(run)")][-1] == "error_values"
+    db.close()
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="written by a newer Thaw"):
+        RunStore(workspace)
+
+
+# --- everything together
+
+
+class Machine(RuleBasedStateMachine):
+    """Any order of claims, outcomes, resumptions and crashes; the model is a plain dict."""
+
+    root: Path
+
+    @initialize()
+    def begin(self) -> None:
+        self.workspace = open_workspace(self.root / new_id())
+        self.store = RunStore(self.workspace)
+        self.model: dict[str, State] = {}
+        self.lengths: dict[str, int] = {}
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    @precondition(lambda self: len(self.model) < 3)
+    @rule()
+    def create(self) -> None:
+        run = self.store.create(Recipe())
+        self.model[run.id], self.lengths[run.id] = "queued", 0
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), new=st.sampled_from(STATES))
+    def move(self, data: st.DataObject, new: State) -> None:
+        run_id = data.draw(st.sampled_from(sorted(self.model)))
+        fits = self.model[run_id] in BEFORE[new]
+        assert self.store.transition(run_id, new) is fits
+        self.model[run_id] = new if fits else self.model[run_id]
+
+    @precondition(lambda self: "running" in self.model.values())
+    @rule(outcome=st.sampled_from(["finished", "stopped", "paused", "interrupted", "discarded", "failed"]))
+    def end(self, outcome: State) -> None:
+        run_id = next(r for r, state in self.model.items() if state == "running")
+        self.store.append(run_id, [step(1), Ended(outcome=outcome)])
+        self.model[run_id] = outcome
+        self.lengths[run_id] += 2
+
+    @rule()
+    def crash(self) -> None:
+        self.store.close()
+        self.store = RunStore(self.workspace)
+        self.store.adopt()
+        for run_id, state in self.model.items():
+            if state == "running":
+                self.model[run_id] = "interrupted"
+                self.lengths[run_id] += 1
+
+    @invariant()
+    def the_store_agrees_with_the_model(self) -> None:
+        if hasattr(self, "model"):
+            assert {run.id: run.state for run in self.store.runs()} == self.model
+            assert {r: len(self.store.events(r)) for r in self.model} == self.lengths
+
+
+def test_any_order_of_claims_outcomes_and_crashes_keeps_the_promises(tmp_path: Path) -> None:
+    class Here(Machine):
+        root = tmp_path
+
+    quick = settings(
+        max_examples=60,
+        stateful_step_count=15,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Here, settings=quick)
