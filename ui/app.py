@@ -15,7 +15,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 def main() -> None:
     """Draw the frame and the page that the address names."""
-    st.set_page_config(page_title="Thaw", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.set_page_config(page_title="Thaw", page_icon=str(ASSETS / "favicon.png"), layout="wide")
     state.seed_language()
     if not services.is_open():
         st.title(t("app.alone.title"))

@@ -4,8 +4,10 @@ from importlib.metadata import version
 
 import streamlit as st
 
+from core.errors import ThawError
 from core.words import LANGUAGES
 from ui import services, state
+from ui.parts import notes
 from ui.text import plain, t
 
 
@@ -34,6 +36,12 @@ def _here() -> None:
     st.caption(f":material/photo_library: {plain(name) if name else t('frame.no_data')}", width="content")
     st.caption(f":material/account_tree: {plain(recipe.backbone)}", width="content")
     st.caption(f":material/tune: {t(f'model.strategy.{recipe.strategy}')}", width="content")
+
+
+def apology(error: Exception) -> None:
+    """What a person reads when a page failed in a way that nobody foresaw; the log holds the rest."""
+    known = error if isinstance(error, ThawError) else ThawError("page.broken", reason=type(error).__name__)
+    notes.failure(known, key="frame.apology")
 
 
 def footer() -> None:

@@ -4,22 +4,40 @@ The server's lifespan opens it and closes it; a page asks it and keeps nothing. 
 answered here is the same for every browser tab.
 """
 
+import os
+import sys
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
+from statistics import median
 from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import streamlit as st
 
 from core.errors import ThawError
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
-from ui.jobs import Jobs
+from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
+    from core.backbones import Card
     from core.dataset import Dataset, Item
     from core.engine import Engine
-    from core.history import Curve
-    from core.store import RunStore
+    from core.estimate import Estimate
+    from core.history import Curve, RunState
+    from core.layers import LayerTree
+    from core.plan import Plan
+    from core.store import Run, RunStore
+
+FIRST_BACKBONE = "thaw-small"
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""Image sizes that are proposed, in pixels."""
+MANY = 64
+"""Divisions kept in memory."""
 
 
 @dataclass(slots=True)
@@ -30,6 +48,8 @@ class _House:
     tickets: Tickets
     pictures: dict[str, tuple["Dataset", dict[str, "Item"]]] = field(default_factory=dict)
     jobs: Jobs = field(default_factory=Jobs)
+    sizes: dict[str, int] = field(default_factory=dict)
+    splits: dict[tuple[object, ...], dict[str, dict[str, int]]] = field(default_factory=dict)
 
 
 _house: _House | None = None
@@ -119,15 +139,15 @@ def forget_pictures(dataset_id: str) -> None:
     _here().pictures.pop(dataset_id, None)
 
 
-# --- what pages ask -----------------------------------------------------------------------------------------------------
+# --- what pages ask: the draft ------------------------------------------------------------------------------------------
 
 
 def first_draft() -> Recipe:
-    """The draft that a new tab begins with: as last left in this workspace, else a good first choice."""
+    """The draft that a new tab begins with: as last left in this workspace, else a small network that needs no download."""
     try:
         return parse(_draft_file().read_text("utf-8"))
     except (OSError, ThawError):
-        return Recipe()
+        return Recipe(backbone=FIRST_BACKBONE, image_size=64, epochs=12)
 
 
 def keep_draft(recipe: Recipe) -> None:
@@ -143,6 +163,51 @@ def _draft_file() -> Path:
     return _here().workspace.root / "draft.json"
 
 
+# --- what pages ask: pictures -------------------------------------------------------------------------------------------
+
+
+def demo_ids() -> tuple[str, ...]:
+    """Ids of the sets that need no network, `demo:digits` and so on."""
+    from core.dataset import DEMOS
+
+    return tuple(f"demo:{name}" for name in DEMOS)
+
+
+def dataset_ids() -> tuple[str, ...]:
+    """Ids of the sets that a person brought, newest first."""
+    from core.dataset import list_datasets
+
+    found = [one for one in list_datasets(_here().workspace) if not one.id.startswith("demo:")]
+    return tuple(one.id for one in sorted(found, key=lambda one: one.created, reverse=True))
+
+
+def dataset(dataset_id: str) -> "Dataset":
+    """The data set of that id; a demo is made when it is first asked for. Raises DataError if there is none."""
+    picture(dataset_id, "")
+    return _here().pictures[dataset_id][0]
+
+
+def dataset_if_ready(dataset_id: str) -> "Dataset | None":
+    """The data set, or None while a demo is being made in the background. Raises DataError."""
+    here = _here()
+    if dataset_id in here.pictures or not dataset_id.startswith("demo:"):
+        return dataset(dataset_id)
+    job = here.jobs.find("demo", dataset_id)
+    if job is None:
+        here.jobs.start("demo", dataset_id, lambda progress, cancelled: dataset(dataset_id))
+    elif job.error is not None:
+        raise job.error
+    return None
+
+
+def dataset_bytes(dataset_id: str) -> int:
+    """What its pictures take on the disk."""
+    data, here = dataset(dataset_id), _here()
+    if data.id not in here.sizes:
+        here.sizes[data.id] = sum(entry.stat().st_size for entry in os.scandir(data.folder) if entry.is_file())
+    return here.sizes[data.id]
+
+
 def dataset_name(dataset_id: str) -> str:
     """What a data set is called; '' if none is chosen or it is not there any more."""
     if not dataset_id:
@@ -153,8 +218,166 @@ def dataset_name(dataset_id: str) -> str:
         return ""
 
 
-def dataset(dataset_id: str) -> "Dataset":
-    """The data set of that id. Raises DataError (`dataset.unknown`)."""
-    from core.dataset import open_dataset
+def thumb_url(dataset_id: str, sha256: str, side: int = 128) -> str:
+    """Where the small picture of an item is served, about `side` pixels wide."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' if base else ''}{base}/api/thumbs/{quote(dataset_id, safe='')}/{sha256}?side={side}"
 
-    return open_dataset(_here().workspace, dataset_id)
+
+def split_counts(recipe: Recipe) -> dict[str, dict[str, int]]:
+    """How the draft divides its data set: split to class to number of images. Raises DataError."""
+    from core.dataset.splits import split
+
+    data = dataset(recipe.dataset)
+    known = (data.fingerprint, recipe.val_fraction, recipe.test_fraction, recipe.split_seed)
+    cached = _here().splits
+    if known not in cached:
+        parts = split(data, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.split_seed)
+        if len(cached) >= MANY:
+            cached.clear()
+        cached[known] = {
+            name: dict(Counter(data.classes[data.items[i].label] for i in getattr(parts, name)))
+            for name in ("train", "val", "test")
+        }
+    return cached[known]
+
+
+def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
+    """Import `source` in the background; the result is a Dataset. What was uploaded is deleted when it is done."""
+    from core.dataset import import_dataset
+
+    here = _here()
+
+    def work(progress: Progress, cancelled: Cancelled) -> "Dataset":
+        try:
+            made = import_dataset(source, here.workspace, name=name, progress=progress, cancelled=cancelled)
+            forget_pictures(made.id)
+            return made
+        finally:
+            if upload:
+                rmtree(source if source.is_dir() else source.parent, ignore_errors=True)
+
+    return here.jobs.start("import", name or source.name, work)
+
+
+def delete_dataset(dataset_id: str) -> None:
+    """Delete a data set of the workspace; runs made with it keep their figures. Raises DataError."""
+    from core.dataset import delete_dataset as delete
+
+    forget_pictures(dataset_id)
+    delete(_here().workspace, dataset_id)
+
+
+def jobs() -> Jobs:
+    """Imports and downloads of this process."""
+    return _here().jobs
+
+
+# --- what pages ask: networks -------------------------------------------------------------------------------------------
+
+
+def backbones() -> tuple["Card", ...]:
+    """The cards of all backbones."""
+    from core.backbones import cards
+
+    return cards(_here().workspace)
+
+
+def backbone(name: str) -> "Card":
+    """One card. Raises RecipeError (`backbone.unknown`)."""
+    from core.backbones import card
+
+    return card(name, _here().workspace)
+
+
+def classes_of(recipe: Recipe) -> int:
+    """Classes of the chosen data set; ten as long as none is chosen, so that a network can be looked at."""
+    try:
+        return len(dataset(recipe.dataset).classes) if recipe.dataset else 10
+    except ThawError:
+        return 10
+
+
+def tree(recipe: Recipe) -> "LayerTree":
+    """The layer tree of the draft's backbone with a head for its classes. Raises RecipeError."""
+    from core.backbones import layer_tree
+
+    return layer_tree(recipe.backbone, classes=classes_of(recipe), image_size=recipe.image_size, workspace=_here().workspace)
+
+
+def with_strategy(recipe: Recipe, strategy: str) -> Recipe:
+    """The draft with the rules that a strategy writes onto the tree. Raises RecipeError."""
+    from core.strategies import apply_strategy
+
+    return apply_strategy(recipe, strategy, tree(recipe))
+
+
+def with_backbone(recipe: Recipe, name: str) -> Recipe:
+    """The draft with another backbone: its best weights on this machine, a size it can see, the strategy written anew."""
+    chosen = backbone(name)
+    weights = recipe.weights if recipe.weights in chosen.weights else best_weights(chosen)
+    new = recipe.changed(backbone=name, weights=weights, rules=(), strategy="full")
+    new = with_size(new, chosen)
+    keep = recipe.strategy if recipe.strategy not in ("custom", "scratch") else "full"
+    return with_strategy(new, keep)
+
+
+def with_dataset(recipe: Recipe, dataset_id: str) -> Recipe:
+    """The draft with another data set and an image size that suits it. Raises DataError."""
+    dataset(dataset_id)
+    return with_size(recipe.changed(dataset=dataset_id))
+
+
+def best_weights(chosen: "Card") -> str:
+    """What to start from without asking: weights that lie on this machine, else none."""
+    if chosen.local:
+        return next((kind for kind in chosen.weights if kind != "random"), "random")
+    return "random"
+
+
+def with_size(recipe: Recipe, chosen: "Card | None" = None) -> Recipe:
+    """The draft with an image size that suits its pictures and its backbone.
+
+    Pretrained networks see best at the size they learned at; others as much as the pictures have to show.
+    """
+    chosen = chosen or backbone(recipe.backbone)
+    if recipe.weights == "pretrained":
+        return recipe.changed(image_size=chosen.image_size)
+    side = median_side(recipe.dataset) if recipe.dataset else 64
+    size = max((one for one in SIZES if one <= side), default=SIZES[0])
+    return recipe.changed(image_size=max(size, chosen.min_size))
+
+
+def median_side(dataset_id: str) -> float:
+    """The shorter side of the median picture, in pixels."""
+    return median(min(item.width, item.height) for item in dataset(dataset_id).items)
+
+
+def start_fetch(name: str) -> Job:
+    """Download the pretrained weights of a backbone in the background."""
+    from core.backbones import fetch
+
+    here = _here()
+
+    def work(progress: Progress, cancelled: Cancelled) -> Path:
+        return fetch(name, here.workspace, progress=progress, cancelled=cancelled)
+
+    return here.jobs.start("weights", name, work)
+
+
+def estimate(recipe: Recipe, made: "LayerTree", planned: "Plan") -> "Estimate":
+    """Memory and time of the draft on this machine; the time is None until the machine's speed has been measured."""
+    from core.estimate import estimate as reckon
+
+    images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
+    return reckon(made, planned, recipe, images=images, flops_per_second=_speed(recipe.device))
+
+
+def _speed(device: str) -> float | None:
+    """Measured once in the background, as soon as torch is there."""
+    from core.estimate import measure_speed
+
+    job = _here().jobs.find("speed", device)
+    if job is None and "torch" in sys.modules:
+        _here().jobs.start("speed", device, lambda progress, cancelled: measure_speed(device))
+    return float(job.result) if job is not None and job.state == "done" else None

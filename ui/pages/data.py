@@ -1,10 +1,62 @@
-"""The Data page."""
+"""Data: bring or choose a set of pictures, look at what is in it, divide it."""
 
 import streamlit as st
 
-from ui.text import t
+from core.dataset import Dataset
+from core.errors import ThawError
+from ui import navigation, services, state
+from ui.parts import divide, intake, look, notes, shelf
+from ui.text import plain, t
 
 
 def show() -> None:
     """Draw the page."""
-    st.title(t("nav.data"))
+    notes.lead("data.title", "data.lead")
+    own, ready = st.columns([2, 3], gap="large")
+    with own.container(border=True, key=state.key("data", "bring")):
+        st.subheader(t("data.bring"), anchor=False)
+        intake.show()
+    with ready:
+        st.subheader(t("data.shelf"), anchor=False)
+        shelf.show()
+        notes.at_field("dataset")
+    data = _chosen()
+    if data is not None:
+        _look(state.recipe().dataset, data)
+    navigation.next_step(
+        "model",
+        t("data.next"),
+        key=state.key("data", "next"),
+        disabled=data is None,
+        why=t("data.next.why"),
+    )
+
+
+def _chosen() -> Dataset | None:
+    """The data set of the draft; a set that is gone is said and dropped from the draft."""
+    wanted = state.recipe().dataset
+    if not wanted:
+        return None
+    try:
+        return services.dataset(wanted)
+    except ThawError as error:
+        notes.failure(error, key=state.key("data", "gone"))
+        state.edit(dataset="")
+        return None
+
+
+def _look(dataset_id: str, data: Dataset) -> None:
+    st.header(plain(shelf.title_of(dataset_id, data.name)), anchor=False)
+    look.figures(dataset_id, data)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader(t("data.samples"), anchor=False)
+        look.samples(dataset_id, data)
+    with right:
+        st.subheader(t("data.counts"), anchor=False)
+        look.class_counts(data)
+        st.subheader(t("data.problems"), anchor=False)
+        look.problems(data)
+    with st.container(border=True, key=state.key("data", "divide")):
+        st.subheader(t("data.divide"), anchor=False)
+        divide.show(data)

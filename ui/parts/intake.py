@@ -1,0 +1,117 @@
+"""Bringing pictures: an upload, a folder of this machine; and the import that follows, watched while it goes on."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import DataError
+from ui import services, state
+from ui.components.upload import upload
+from ui.jobs import Job
+from ui.parts import notes
+from ui.text import count, percent, plain, t
+
+WAYS = ("upload", "folder")
+JOB = state.key("data", "import")
+
+
+def show() -> None:
+    """The ways to bring pictures, or the import under way."""
+    job = current()
+    if job is not None and job.state == "running":
+        _progress(job.id)
+        st.button(t("data.import.cancel"), key=state.key("data", "cancel"), on_click=job.cancel, icon=":material/close:")
+        return
+    if job is not None:
+        _ended(job)
+    way = st.segmented_control(
+        t("data.bring.way"),
+        WAYS,
+        default="upload",
+        required=True,
+        key=state.key("data", "way"),
+        format_func=lambda way: t(f"data.bring.{way}"),
+        label_visibility="collapsed",
+    )
+    st.caption(t(f"data.bring.{way}.help"))
+    if way == "folder":
+        _folder()
+    else:
+        _upload()
+
+
+def current() -> Job | None:
+    """The import that this tab watches: its own, or after a reload the one that is running."""
+    own = services.jobs().get(state.value(JOB))
+    if own is not None:
+        return own
+    running = services.jobs().find("import")
+    if running is not None and running.state == "running":
+        state.put(JOB, running.id)
+        return running
+    return None
+
+
+def _upload() -> None:
+    arrived = upload(key=state.key("data", "upload"), language=state.language())
+    if arrived is not None:
+        state.put(JOB, services.start_import(arrived.source, arrived.name, upload=True).id)
+        st.rerun()
+
+
+def _folder() -> None:
+    with st.form(state.key("data", "folder-form"), border=False):
+        st.text_input(
+            t("data.bring.path"),
+            key=state.key("data", "path"),
+            placeholder=t("data.bring.path.example"),
+            persist_state="session",
+        )
+        pressed = st.form_submit_button(
+            t("data.bring.path.go"), key=state.key("data", "path-go"), icon=":material/folder_open:"
+        )
+    if pressed:
+        _start_folder()
+    notes.at_field("path")
+
+
+def _start_folder() -> None:
+    text = str(state.value(state.key("data", "path")) or "").strip().strip("\"'")
+    source = Path(text).expanduser()
+    state.forgive("path")
+    if not text or not source.is_absolute() or not source.exists():
+        state.refuse("path", DataError("path.missing", path=text or "–"))
+        return
+    state.put(JOB, services.start_import(source, source.stem if source.is_file() else source.name).id)
+    st.rerun()
+
+
+@st.fragment(run_every=0.5)
+def _progress(job_id: str) -> None:
+    job = services.jobs().get(job_id)
+    if job is None or job.state != "running":
+        st.rerun()
+    done = t("data.import.progress", done=count(job.done), total=count(job.total)) if job.total else t("data.import.begin")
+    st.markdown(f"**{t('data.import.running', name=plain(job.name))}**")
+    st.progress(job.share, text=f"{done} · {percent(job.share, 0)}" if job.total else done)
+    st.caption(t("data.import.leave"))
+
+
+def _ended(job: Job) -> None:
+    if job.state == "done":
+        state.forget(JOB)
+        services.jobs().forget(job)
+        state.put(state.key("data", "new"), job.result.id)
+        choose(job.result.id)
+        st.toast(t("data.import.done", name=plain(job.result.name)), icon=":material/check_circle:")
+        st.rerun()
+    elif job.state == "failed" and job.error is not None:
+        notes.failure(job.error, key=state.key("data", "failed"))
+    else:
+        st.caption(t("data.import.cancelled", name=plain(job.name)))
+
+
+def choose(dataset_id: str) -> None:
+    """Make a data set the one of the draft, with an image size that suits its pictures."""
+    if dataset_id != state.recipe().dataset:
+        state.replace(services.with_dataset(state.recipe(), dataset_id))

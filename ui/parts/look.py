@@ -1,0 +1,124 @@
+"""Looking at a data set: how many pictures of each class, what they look like, what was left out and why."""
+
+import pandas as pd
+import streamlit as st
+
+from core.dataset import Dataset, Item
+from core.errors import ThawError
+from ui import charts, services, state
+from ui.components.gallery import Picture, gallery
+from ui.parts import notes
+from ui.text import count, has, listed, percent, plain, size, t
+
+ALL = -1
+SAMPLES = 24
+
+
+def figures(dataset_id: str, data: Dataset) -> None:
+    """The set in four numbers."""
+    sizes = sorted((item.width, item.height) for item in data.items)
+    middle = sizes[len(sizes) // 2]
+    bytes_total = services.dataset_bytes(dataset_id)
+    with st.grid(4, min_column_width=150, gap="small"):
+        st.metric(t("data.fact.images"), count(len(data.items)), border=True)
+        st.metric(t("data.fact.classes"), count(len(data.classes)), border=True, help=listed(map(plain, data.classes), 30))
+        st.metric(t("data.fact.side"), f"{middle[0]} × {middle[1]}", border=True, help=t("data.fact.side.help"))
+        st.metric(t("data.fact.bytes"), size(bytes_total), border=True)
+
+
+def class_counts(data: Dataset) -> None:
+    """Bars of images per class and split."""
+    try:
+        counts = services.split_counts(state.recipe())
+    except ThawError as error:
+        notes.failure(error, key=state.key("data", "counts-failed"))
+        return
+    table = charts.class_table(counts, data.classes)
+    figure = charts.class_chart(
+        table,
+        {"images": t("data.fact.images"), "class": ""},
+        split_names={split: t(f"split.{split}") for split in charts.SPLITS},
+    )
+    smallest, largest = table["total"].idxmin(), table["total"].idxmax()
+    alt = t(
+        "data.counts.alt",
+        n=len(table),
+        least=str(smallest),
+        least_count=int(table["total"].min()),
+        most=str(largest),
+        most_count=int(table["total"].max()),
+    )
+    st.plotly_chart(figure, key=state.key("data", "counts"), config={"displayModeBar": False}, alt=alt)
+    st.caption(t("data.counts.caption"))
+
+
+def samples(dataset_id: str, data: Dataset) -> None:
+    """Pictures of all classes by turns, or of one."""
+    widget = state.key("data", "class")
+    if state.value(widget) not in range(ALL, len(data.classes)):
+        state.fill(widget, ALL)
+    chosen = st.selectbox(
+        t("data.samples.class"),
+        range(ALL, len(data.classes)),
+        key=widget,
+        format_func=lambda label: t("data.samples.all") if label == ALL else data.classes[label],
+        width=320,
+    )
+    items = by_turns(data) if chosen == ALL else [item for item in data.items if item.label == chosen]
+    pages = max(1, -(-len(items) // SAMPLES))
+    page_key = state.key("data", "page")
+    if state.value(page_key, 1) > pages:
+        state.fill(page_key, 1)
+    place = st.container()
+    with st.container(horizontal_alignment="center"):
+        page = st.pagination(pages, key=page_key) if pages > 1 else 1
+    shown = items[(page - 1) * SAMPLES : page * SAMPLES]
+    with place:
+        gallery(
+            [
+                Picture(services.thumb_url(dataset_id, item.sha256, 192), data.classes[item.label], item.name)
+                for item in shown
+            ],
+            key=state.key("data", "samples"),
+            label=t("data.samples"),
+            side=108,
+        )
+
+
+def by_turns(data: Dataset) -> list[Item]:
+    """The items so that each class comes by turns: one of each, then the second of each."""
+    turn: dict[int, int] = {}
+    order = []
+    for item in data.items:
+        turn[item.label] = turn.get(item.label, 0) + 1
+        order.append((turn[item.label], item.label))
+    return [item for _, item in sorted(zip(order, data.items, strict=True), key=lambda pair: pair[0])]
+
+
+def problems(data: Dataset) -> None:
+    """What was noticed and what was left out, each with its reason."""
+    notes.notices(data.notices, key=state.key("data", "notices"))
+    if not data.skipped:
+        st.markdown(f":green[:material/check_circle:] {t('data.skipped.none')}")
+        return
+    share = len(data.skipped) / (len(data.skipped) + len(data.items))
+    st.markdown(f":orange[:material/report:] {t('data.skipped.some', n=len(data.skipped), share=percent(share))}")
+    table = skipped_table(data)
+    st.dataframe(
+        table,
+        key=state.key("data", "skipped"),
+        hide_index=True,
+        height=min(38 * (len(table) + 1), 320),
+        alt=t("data.skipped.some", n=len(data.skipped), share=percent(share)),
+    )
+
+
+def skipped_table(data: Dataset) -> pd.DataFrame:
+    """One row a file kept out: name, reason, remedy, in words without Markdown."""
+    rows = []
+    for one in data.skipped:
+        key = f"error.{one.code}"
+        cause = t(f"{key}.cause", **one.values) if has(f"{key}.cause") else one.code
+        remedy = t(f"{key}.remedy", **one.values) if has(f"{key}.remedy") else ""
+        rows.append((one.name, cause, remedy))
+    return pd.DataFrame(rows, columns=[t("data.skipped.file"), t("data.skipped.why"), t("data.skipped.remedy")])

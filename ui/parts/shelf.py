@@ -1,0 +1,81 @@
+"""The sets to choose from: demos that need no network, and what lies in the workspace, as cards with a contact sheet."""
+
+import streamlit as st
+
+from core.dataset import Dataset
+from core.errors import ThawError
+from ui import services, state
+from ui.components.cards import Card, cards
+from ui.parts import intake, notes
+from ui.text import count, has, moment, t
+
+SHEET = 12
+"""Pictures on a card."""
+
+
+def show() -> None:
+    """The cards; the one picked becomes the draft's data set."""
+    items, missing = [], False
+    for dataset_id in (*services.dataset_ids(), *services.demo_ids()):
+        found = services.dataset_if_ready(dataset_id)
+        missing |= found is None
+        items.append(card(dataset_id, found))
+    chosen = state.recipe().dataset
+    cards(
+        items,
+        key=state.key("data", "shelf"),
+        label=t("data.shelf"),
+        chosen=chosen,
+        width=230,
+        height=620 if len(items) > 8 else 0,
+        on_pick=_pick,
+    )
+    if missing:
+        _wait()
+
+
+def card(dataset_id: str, found: Dataset | None) -> Card:
+    """What one set looks like before it is chosen. A demo that is still being painted has no pictures yet."""
+    demo = dataset_id.removeprefix("demo:") if dataset_id.startswith("demo:") else ""
+    title = title_of(dataset_id, found.name if found else dataset_id)
+    story = t(f"data.demo.{demo}.story") if has(f"data.demo.{demo}.story") else ""
+    if found is None:
+        return Card(dataset_id, title, story, badges=((t("data.shelf.painting"), ""),), disabled=True)
+    facts = (
+        (t("data.fact.images"), count(len(found.items))),
+        (t("data.fact.classes"), count(len(found.classes))),
+    )
+    badge = (t("data.shelf.demo"), "cold") if demo else (t("data.shelf.added", when=moment(found.created)), "")
+    return Card(dataset_id, title, story, facts=facts, badges=(badge,), images=sheet(dataset_id, found))
+
+
+def sheet(dataset_id: str, found: Dataset, many: int = SHEET) -> tuple[str, ...]:
+    """Addresses of a few pictures, the classes by turns."""
+    by_class: dict[int, list[str]] = {}
+    for item in found.items:
+        row = by_class.setdefault(item.label, [])
+        if len(row) < many:
+            row.append(item.sha256)
+    rows = [by_class[label] for label in sorted(by_class)]
+    turns = [row[turn] for turn in range(many) for row in rows if turn < len(row)]
+    return tuple(services.thumb_url(dataset_id, sha256, 96) for sha256 in turns[:many])
+
+
+def title_of(dataset_id: str, name: str) -> str:
+    """The name of a set: a demo's in the current language, any other as the person gave it."""
+    key = f"data.{dataset_id.replace(':', '.')}.title"
+    return t(key) if dataset_id.startswith("demo:") and has(key) else name
+
+
+def _pick(dataset_id: str) -> None:
+    try:
+        intake.choose(dataset_id)
+    except ThawError as error:
+        state.refuse("dataset", error)
+
+
+@st.fragment(run_every=0.6)
+def _wait() -> None:
+    if all(services.dataset_if_ready(one) is not None for one in services.demo_ids()):
+        st.rerun()
+    notes.waiting(t("data.shelf.wait"))
