@@ -84,16 +84,17 @@ def export_model(run_folder: Path, format: str, out: Path) -> ExportReport:
     )
 
 
-def export_apart(run_folder: Path, format: str, out: Path, *, running: Callable[[int], None] | None = None) -> ExportReport:
+def export_apart(run_folder: Path, format: str, out: Path, *, cancelled: Callable[[], bool] = lambda: False) -> ExportReport:
     """As `export_model`, in a process of its own, so that a training or a page in this one goes on undisturbed.
 
-    `running` is told the process id. Raises what `export_model` raises, and `export.crashed` if the process dies.
+    Raises what `export_model` raises, `export.cancelled`, and `export.crashed` if the process dies.
     """
     command = [sys.executable, "-m", "core.export", str(run_folder), format, str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as child:  # noqa: S603 - our own module, no shell
-        if running is not None:
-            running(child.pid)
-        said, complaint = child.communicate()
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=pipe) as child:  # noqa: S603 - our own module
+        said, complaint = _hear(child, cancelled)
+    if said is None:
+        raise ExportError("export.cancelled", format=format)
     try:
         answer = json.loads(said.decode("utf-8").strip().rpartition("\n")[2])
     except ValueError as error:
@@ -102,6 +103,17 @@ def export_apart(run_folder: Path, format: str, out: Path, *, running: Callable[
     if "code" in answer:
         raise ExportError(answer["code"], **answer["values"])
     return ExportReport(**{**answer, "path": Path(answer["path"])})
+
+
+def _hear(child: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> tuple[bytes | None, bytes]:
+    """What the child wrote until its end; None if it was ended because of `cancelled`."""
+    while True:
+        try:
+            return child.communicate(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            if cancelled():
+                child.kill()
+                return None, b""
 
 
 def answer(run_folder: Path, format: str, out: Path) -> str:

@@ -1,0 +1,45 @@
+"""Class by class in words: of so many pictures the model found so many. Sorted by a click on a heading; a row can be picked.
+
+Names of classes are data and shown as plain text. Knows numbers; nothing of pictures.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.events import ClassScore
+
+HERE = Path(__file__).parent
+_mount = st.components.v2.component(
+    "thaw_class_scores",
+    html='<div class="scroll"><table></table></div>\n',
+    css=(HERE / "class_scores.css").read_text("utf-8"),
+    js=(HERE / "class_scores.js").read_text("utf-8"),
+)
+
+
+def class_scores(
+    scores: Sequence[ClassScore],
+    *,
+    key: str,
+    words: Mapping[str, str],
+    chosen: int | None = None,
+    height: int = 0,
+) -> int | None:
+    """Show one row a class and mark `chosen`; the index of the row picked, in the run after the pick.
+
+    `words`: `label`, and for each column a heading and a help (`class`, `recall`, `precision`, `f1`, `support`, `….help`);
+    `found`, `found_none`, `right`, `right_none`, `missed`. Beyond `height` pixels (0: no limit) the rows scroll.
+    """
+    picked = _mount(
+        key=key,
+        data={
+            "rows": [[one.name, one.support, one.found, one.predicted, one.recall, one.precision, one.f1] for one in scores],
+            "chosen": chosen,
+            "words": dict(words),
+            "height": height,
+        },
+        on_picked_change=lambda: None,
+    ).picked
+    return picked if type(picked) is int and 0 <= picked < len(scores) else None

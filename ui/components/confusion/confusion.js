@@ -1,0 +1,197 @@
+// A table of buttons with one tab stop: arrows move, Enter or Space opens. Names go in as textContent only.
+
+const mounts = new WeakMap()
+const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }
+
+function make(tag, name, text) {
+  const element = document.createElement(tag)
+  if (name) element.className = name
+  if (text !== undefined) element.textContent = text
+  return element
+}
+
+function fill(words, key, values) {
+  const template = (values.n === 1 && words[`${key}.one`]) || words[key] || ""
+  return template.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
+}
+
+class Mount {
+  constructor(root) {
+    this.root = root
+    this.scroll = root.querySelector(".scroll")
+    this.table = root.querySelector("table")
+    this.note = root.querySelector(".note")
+    this.pairs = root.querySelector(".pairs")
+    this.at = [0, 0]
+  }
+
+  adopt({ data, setTriggerValue }) {
+    this.send = setTriggerValue
+    const said = JSON.stringify([data.classes, data.counts, data.shown, data.words])
+    this.data = data
+    if (said !== this.drawn) {
+      this.drawn = said
+      this.draw()
+    }
+    this.size()
+    this.mark()
+  }
+
+  draw() {
+    const { classes, counts, shown, words } = this.data
+    const head = make("tr")
+    const corner = make("td", "corner")
+    corner.append(make("span", "", words.corner_said), make("span", "", words.corner_true))
+    head.append(corner)
+    for (const j of shown) {
+      const th = make("th", "column")
+      th.scope = "col"
+      const name = make("span", "", classes[j])
+      name.title = classes[j]
+      th.append(name)
+      head.append(th)
+    }
+    this.cells = shown.map((i, y) => {
+      const total = counts[i].reduce((sum, n) => sum + n, 0)
+      return shown.map((j, x) => {
+        const n = counts[i][j]
+        const share = total ? n / total : 0
+        const button = make("button", i === j ? "right" : "wrong", n)
+        button.type = "button"
+        button.tabIndex = -1
+        const text = fill(words, "cell", { n, total, true: classes[i], said: classes[j] })
+        button.setAttribute("aria-label", text)
+        button.title = text
+        if (n) {
+          // a few mistakes among many right answers must still be seen: the root of the share, not the share
+          const much = i === j ? share : Math.min(1, 0.18 + 0.82 * Math.sqrt(share))
+          button.style.setProperty("--much", `${Math.round(much * 92)}%`)
+          button.classList.toggle("strong", much > 0.62)
+        } else {
+          button.classList.add("none")
+          button.setAttribute("aria-disabled", "true")
+        }
+        button.onclick = () => this.open(y, x)
+        return button
+      })
+    })
+    const rows = shown.map((i, y) => {
+      const row = make("tr")
+      const th = make("th", "row")
+      th.scope = "row"
+      const name = make("span", "", classes[i])
+      name.title = classes[i]
+      th.append(name)
+      row.append(th)
+      for (const button of this.cells[y]) {
+        const td = make("td")
+        td.append(button)
+        row.append(td)
+      }
+      return row
+    })
+    const thead = make("thead")
+    thead.append(head)
+    const tbody = make("tbody")
+    tbody.append(...rows)
+    this.table.replaceChildren(thead, tbody)
+    this.table.setAttribute("aria-label", words.label)
+    this.table.onkeydown = event => this.key(event)
+    if (this.at[0] >= shown.length || this.at[1] >= shown.length) this.at = [0, 0]
+
+    this.note.textContent = shown.length < classes.length ? fill(words, "shown", { n: shown.length, all: classes.length }) : ""
+    this.note.hidden = !this.note.textContent
+    this.pairs.hidden = !this.data.pairs.length
+    this.pairs.setAttribute("aria-label", words.pairs)
+    this.pairs.replaceChildren(make("span", "", words.pairs))
+    for (const [i, j, n] of this.data.pairs) {
+      const button = make("button")
+      button.type = "button"
+      button.title = fill(words, "cell", { n, total: counts[i].reduce((sum, m) => sum + m, 0), true: classes[i], said: classes[j] })
+      button.append(make("span", "names", fill(words, "pair", { true: classes[i], said: classes[j] })), make("b", "", n))
+      button.onclick = () => this.tell(i, j)
+      button.dataset.cell = `${i},${j}`
+      this.pairs.append(button)
+    }
+  }
+
+  size() {
+    const { classes, shown } = this.data
+    const width = this.scroll.clientWidth || 600
+    const room = (width - 110) / shown.length
+    this.root.querySelector(".scroll").className = `scroll ${room < 30 ? "tiny" : room < 44 ? "small" : ""}`
+    const widest = Math.max(...shown.map(j => [...classes[j]].length))
+    this.scroll.classList.toggle("flat", widest <= 4)
+    this.table.style.setProperty("--head", `${Math.min(8, Math.max(2.5, widest * 0.6))}rem`)
+  }
+
+  mark() {
+    const { chosen, shown } = this.data
+    this.cells.forEach((row, y) =>
+      row.forEach((button, x) => {
+        const on = Boolean(chosen) && chosen[0] === shown[y] && chosen[1] === shown[x]
+        button.classList.toggle("chosen", on)
+        button.setAttribute("aria-pressed", on)
+        if (on) this.at = [y, x]
+      }),
+    )
+    for (const button of this.pairs.querySelectorAll("button")) {
+      const on = Boolean(chosen) && button.dataset.cell === chosen.join(",")
+      button.classList.toggle("chosen", on)
+      button.setAttribute("aria-pressed", on)
+    }
+    this.stop()
+  }
+
+  stop() {
+    for (const row of this.cells) for (const button of row) button.tabIndex = -1
+    const button = this.cells[this.at[0]]?.[this.at[1]]
+    if (button) button.tabIndex = 0
+    return button
+  }
+
+  key(event) {
+    const last = this.cells.length - 1
+    let [y, x] = this.at
+    if (event.key in STEPS) {
+      y = Math.min(last, Math.max(0, y + STEPS[event.key][0]))
+      x = Math.min(last, Math.max(0, x + STEPS[event.key][1]))
+    } else if (event.key === "Home") x = 0
+    else if (event.key === "End") x = last
+    else return
+    this.at = [y, x]
+    this.stop().focus()
+    event.preventDefault()
+  }
+
+  open(y, x) {
+    const { shown, counts } = this.data
+    this.at = [y, x]
+    this.stop()
+    if (counts[shown[y]][shown[x]]) this.tell(shown[y], shown[x])
+  }
+
+  tell(i, j) {
+    this.data = { ...this.data, chosen: [i, j] }
+    this.mark()
+    this.send("cell", [i, j])
+    this.reveal()
+  }
+
+  // On a narrow screen the pictures stand below the matrix, out of sight: bring its lower edge up.
+  reveal() {
+    const host = this.root.host ?? this.root
+    if (window.innerWidth > 760) return
+    let box = host.parentElement
+    while (box && !(box.scrollHeight > box.clientHeight + 4 && /auto|scroll/.test(getComputedStyle(box).overflowY)))
+      box = box.parentElement
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches
+    box?.scrollBy({ top: host.getBoundingClientRect().bottom - 140, behavior: calm ? "auto" : "smooth" })
+  }
+}
+
+export default function (component) {
+  const root = component.parentElement
+  if (!mounts.has(root)) mounts.set(root, new Mount(root))
+  mounts.get(root).adopt(component)
+}
