@@ -4,11 +4,14 @@ The server's lifespan opens it and closes it; a page asks it and keeps nothing. 
 answered here is the same for every browser tab.
 """
 
+import hashlib
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import log10
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
@@ -24,14 +27,15 @@ from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
-    from core.backbones import Card
-    from core.dataset import Dataset, Item
     from core.engine import Engine
     from core.estimate import Estimate
-    from core.history import Curve, RunState
-    from core.layers import LayerTree
+
+    from core.backbones import Card
+    from core.dataset import Dataset, Item
+    from core.history import Curve
+    from core.layers import Block, LayerTree
     from core.plan import Plan
-    from core.store import Run, RunStore
+    from core.store import RunStore
 
 FIRST_BACKBONE = "thaw-small"
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
@@ -49,6 +53,7 @@ class _House:
     pictures: dict[str, tuple["Dataset", dict[str, "Item"]]] = field(default_factory=dict)
     jobs: Jobs = field(default_factory=Jobs)
     sizes: dict[str, int] = field(default_factory=dict)
+    stripes: dict[tuple[object, ...], dict[str, tuple[float, ...]]] = field(default_factory=dict)
     splits: dict[tuple[object, ...], dict[str, dict[str, int]]] = field(default_factory=dict)
 
 
@@ -326,6 +331,54 @@ def with_dataset(recipe: Recipe, dataset_id: str) -> Recipe:
     """The draft with another data set and an image size that suits it. Raises DataError."""
     dataset(dataset_id)
     return with_size(recipe.changed(dataset=dataset_id))
+
+
+def with_weights(recipe: Recipe, weights: str) -> Recipe:
+    """The draft started from other weights, its size and the rules of its strategy following. Raises RecipeError."""
+    new = recipe.changed(weights=weights)
+    if "random" not in (weights, recipe.weights) or weights == recipe.weights:
+        return with_size(new)
+    if recipe.strategy == "custom":
+        return with_size(new)
+    strategy = "full" if recipe.strategy == "scratch" else recipe.strategy
+    return with_strategy(with_size(new), strategy)
+
+
+def keep_weights(name: str, data: bytes) -> Path:
+    """Keep a weights file that came through the browser; the same content lies there once."""
+    folder = _here().workspace.weights / "own"
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(name).stem)[:60]
+    file = folder / f"{stem or 'weights'}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
+    if not file.exists():
+        part = file.with_suffix(".part")
+        part.write_bytes(data)
+        part.replace(file)
+    return file
+
+
+def stripes(recipe: Recipe) -> dict[str, tuple[float, ...]]:
+    """For each strategy what it would let learn, stage by stage and the head last: 0 frozen, 1 at the full rate."""
+    from core.plan import plan
+    from core.strategies import STRATEGIES
+
+    made = tree(recipe)
+    known = (made.backbone, made.root.total, made.image_size, recipe.weights == "random")
+    cached = _here().stripes
+    if known not in cached:
+        parts = [*made.stages, (made[made.head],)]
+        cached[known] = {}
+        for name in STRATEGIES:
+            planned = plan(made, with_strategy(recipe, name).rules)
+            scales = {parameter: group.lr_scale for group in planned.groups for parameter in group.parameters}
+            cached[known][name] = tuple(_height(part, scales) for part in parts)
+    return cached[known]
+
+
+def _height(blocks: Iterable["Block"], scales: dict[str, float]) -> float:
+    """The highest rate in some blocks on a scale on which a tenth is half: 0 where nothing learns."""
+    best = max((scales.get(p.name, 0.0) for block in blocks for p in block.all_parameters()), default=0.0)
+    return 0.0 if best <= 0 else round(min(1.0, max(0.15, 1 + log10(best) / 2)), 3)
 
 
 def best_weights(chosen: "Card") -> str:
