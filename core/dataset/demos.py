@@ -1,0 +1,61 @@
+"""Demos: data sets that need no network, made on first use. Knows where their pictures come from.
+
+Words: `demo.<key>.title` and `demo.<key>.story`.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+from core.dataset.importing import Cancelled, Labelled, Progress, build
+from core.dataset.record import Dataset
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """One demo set."""
+
+    key: str
+    images: int
+    classes: tuple[str, ...]
+    version: str
+    """What made it: a set of another version is made again."""
+    files: Callable[[], Iterator[Labelled]]
+
+
+def generate(
+    key: str, workspace: Workspace, *, progress: Progress | None = None, cancelled: Cancelled | None = None
+) -> Dataset:
+    """Make `DEMOS[key]` in the workspace, as data set `demo-KEY`. Raises DataError (`data.cancelled`, `data.disk_full`)."""
+    demo = DEMOS[key]
+    return build(
+        list(demo.files()), workspace, name=key.capitalize(), source=f"demo:{key}", id=f"demo-{key}", recipe=demo.version,
+        progress=progress, cancelled=cancelled,
+    )  # fmt: skip
+
+
+def _digits() -> Iterator[Labelled]:
+    """The 1,797 scans of handwritten digits that come with scikit-learn: 8x8 pixels, 17 levels of grey (UCI, CC BY 4.0)."""
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    for number, (scan, label) in enumerate(zip(scans.images, scans.target, strict=True)):
+        yield Labelled(f"{label}/scan-{number:04d}.png", str(label), None, lambda scan=scan: _digit(scan))  # type: ignore[misc]
+
+
+def _digit(scan: object) -> bytes:
+    """One scan as dark ink on paper, enlarged smoothly to 64 x 64 pixels."""
+    import numpy as np
+
+    paper = 255 - np.rint(np.asarray(scan) * (255 / 16)).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(paper).resize((64, 64), Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
+
+
+DEMOS: dict[str, Demo] = {
+    "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits),
+}

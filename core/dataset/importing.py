@@ -1,0 +1,328 @@
+"""Import: from a zip or folder to a data set of the workspace. Every image is decoded once, every unusable file is listed.
+
+Never changes a file of the person. A data set appears whole or not at all: it is written beside its place and renamed.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.dataset import names
+from core.dataset.layout import arrange, suffix
+from core.dataset.record import Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
+from core.dataset.source import MAX_FILE_BYTES, Entry, open_source
+from core.dataset.summary import problems
+from core.dataset.table import MAX_TABLE_BYTES
+from core.dataset.table import SUFFIXES as TABLES
+from core.errors import DataError
+from core.images import Facts, inspect
+from core.workspace import Workspace
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+MIN_PER_CLASS = 2
+"""One image to learn from and one to test with."""
+STALE_SECONDS = 24 * 3600
+NAMED = 12
+"""Classes named in a sentence, at most."""
+
+
+class Refused(DataError):
+    """An import that cannot become a data set. `skipped`: the files that could not be used, each with its reason."""
+
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One file that should become an image of a data set."""
+
+    name: str
+    label: str
+    split: Split | None
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    file: Labelled
+    sha256: str
+    facts: Facts
+
+
+def import_dataset(
+    source: Path,
+    workspace: Workspace,
+    *,
+    name: str = "",
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Dataset:
+    """The images of `source` (a zip or a folder: one folder a class, split folders, or a CSV), copied into the workspace.
+
+    `progress` hears (files done, files). The same content a second time is the data set that exists. Raises DataError:
+    what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused (`data.no_images`,
+    `data.none_usable`, `data.one_class`, `data.too_few`).
+    """
+    with open_source(source, free_at=workspace.datasets) as opened:
+        tables = [entry for entry in opened.entries if f".{suffix(entry.name)}" in TABLES]
+        others = {entry.name: entry for entry in opened.entries if f".{suffix(entry.name)}" not in TABLES}
+        skipped = list(opened.refused)
+        texts = [(entry.name, data) for entry in tables if (data := _table(entry, skipped)) is not None]
+        layout = arrange(list(others), opened.folders, texts)
+        skipped += layout.skipped
+        files: list[Labelled] = []
+        for file, place in layout.places.items():
+            if others[file].size > MAX_FILE_BYTES:
+                size = others[file].size // 2**20
+                skipped.append(
+                    Skipped(file, "data.file_too_big", {"name": file, "size": size, "limit": MAX_FILE_BYTES // 2**20})
+                )
+            else:
+                files.append(Labelled(file, place.label, place.split, others[file].read))
+        title = name.strip() or opened.name.removesuffix(".zip").removesuffix(".ZIP")
+        return build(
+            files, workspace, name=title, source=opened.name, skipped=skipped, notices=layout.notices,
+            progress=progress, cancelled=cancelled,
+        )  # fmt: skip
+
+
+def build(
+    files: Sequence[Labelled],
+    workspace: Workspace,
+    *,
+    name: str,
+    source: str,
+    skipped: Sequence[Skipped] = (),
+    notices: Sequence[Notice] = (),
+    id: str = "",
+    recipe: str = "",
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Dataset:
+    """Read, check and store `files` as a data set; `id` '' makes it from the content. Raises as `import_dataset`."""
+    with _staging(workspace) as folder:
+        found, bad = _take(files, folder, progress, cancelled)
+        kept, doubled = _without_doubles(found)
+        kept, lonely, left_out = _without_lonely(kept)
+        left = sorted((*skipped, *bad, *doubled, *lonely), key=lambda file: names.natural(file.name))
+        classes = tuple(sorted({one.file.label for one in kept}, key=names.natural))
+        if len(classes) < 2:
+            raise _refused(source, len(files), Counter(one.file.label for one in (*kept, *_of(found, lonely))), left)
+        numbers = {label: number for number, label in enumerate(classes)}
+        items = tuple(
+            Item(
+                one.sha256, one.file.name, numbers[one.file.label], one.file.split,
+                one.facts.width, one.facts.height, one.facts.suffix,
+            )
+            for one in sorted(kept, key=lambda one: (numbers[one.file.label], names.natural(one.file.name)))
+        )  # fmt: skip
+        for stray in {one.sha256: one.facts.suffix for one in found}.items() - {
+            (item.sha256, item.suffix) for item in items
+        }:
+            (folder / ".".join(stray)).unlink(missing_ok=True)
+        id = id or fingerprint(classes, items)[:16]
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
+        said = (*notices, *left_out, *_handled(kept), *problems(dataset))
+        dataset = replace(dataset, notices=said)
+        write_manifest(dataset, folder, recipe=recipe)
+        return _publish(dataset, folder, keep=not recipe)
+
+
+def _table(entry: Entry, skipped: list[Skipped]) -> bytes | None:
+    try:
+        if entry.size > MAX_TABLE_BYTES:
+            raise OSError(f"{entry.size // 2**20} MB")
+        return entry.read()
+    except OSError as error:
+        skipped.append(_unreadable(entry.name, error))
+        return None
+
+
+def _unreadable(name: str, error: OSError) -> Skipped:
+    return Skipped(name, "data.unreadable", {"name": name, "reason": error.strerror or str(error)})
+
+
+@contextmanager
+def _staging(workspace: Workspace) -> Iterator[Path]:
+    """A folder beside the data sets, gone at the end whatever happens; those that a killed import left are swept."""
+    for old in workspace.datasets.glob(".import-*"):
+        if time.time() - old.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.datasets))
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise DataError("data.disk_full", path=str(workspace.root)) from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def workers() -> int:
+    """Threads that decode: the cores this process may use."""
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1
+
+
+def _take(
+    files: Sequence[Labelled], folder: Path, progress: Progress | None, cancelled: Cancelled | None
+) -> tuple[list[_Kept], list[Skipped]]:
+    """Each file read, decoded to the end and written to `folder` under the hash of its bytes, in a pool of threads."""
+    kept: list[_Kept] = []
+    skipped: list[Skipped] = []
+    waiting: deque[Future[_Kept | Skipped]] = deque()
+    with ThreadPoolExecutor(workers(), "import") as pool:
+
+        def collect() -> None:
+            one = waiting.popleft().result()
+            if isinstance(one, _Kept):
+                kept.append(one)
+            else:
+                skipped.append(one)
+            if progress:
+                progress(len(kept) + len(skipped), len(files))
+
+        try:
+            for file in files:
+                if cancelled and cancelled():
+                    raise DataError("data.cancelled")
+                waiting.append(pool.submit(_take_one, file, folder))
+                if len(waiting) > 4 * workers():
+                    collect()
+            while waiting:
+                collect()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return kept, skipped
+
+
+def _take_one(file: Labelled, folder: Path) -> _Kept | Skipped:
+    try:
+        data = file.read()
+    except OSError as error:
+        return _unreadable(file.name, error)
+    try:
+        facts = inspect(data, name=file.name)
+    except DataError as error:
+        return Skipped(file.name, error.code, error.values)
+    sha256 = hashlib.sha256(data).hexdigest()
+    target = folder / f"{sha256}.{facts.suffix}"
+    if not target.exists():
+        number, temporary = tempfile.mkstemp(dir=folder)
+        with os.fdopen(number, "wb") as out:
+            out.write(data)
+        os.replace(temporary, target)
+    return _Kept(file, sha256, facts)
+
+
+ORDER: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
+
+
+def _without_doubles(found: Sequence[_Kept]) -> tuple[list[_Kept], list[Skipped]]:
+    """Each content once; none of a content that two classes claim. Of doubles in given splits the sealed one stays."""
+    by_content: dict[str, list[_Kept]] = defaultdict(list)
+    for one in sorted(found, key=lambda one: (ORDER[one.file.split], names.natural(one.file.name))):
+        by_content[one.sha256].append(one)
+    kept: list[_Kept] = []
+    skipped: list[Skipped] = []
+    for same in by_content.values():
+        first = same[0]
+        other = next((one for one in same if one.file.label != first.file.label), None)
+        if other is None:
+            kept.append(first)
+            skipped += [
+                Skipped(one.file.name, "data.duplicate", {"name": one.file.name, "first": first.file.name})
+                for one in same[1:]
+            ]
+            continue
+        for one in same:
+            rival = other if one.file.label == first.file.label else first
+            values = {
+                "name": one.file.name,
+                "label": one.file.label,
+                "other": rival.file.name,
+                "other_label": rival.file.label,
+            }
+            skipped.append(Skipped(one.file.name, "data.contradiction", {**values}))
+    return kept, skipped
+
+
+def _without_lonely(kept: Sequence[_Kept]) -> tuple[list[_Kept], list[Skipped], list[Notice]]:
+    """Without the classes that have a single image: there is nothing to learn from once it is tested with."""
+    counts = Counter(one.file.label for one in kept)
+    enough = [one for one in kept if counts[one.file.label] >= MIN_PER_CLASS]
+    lonely = [one for one in kept if counts[one.file.label] < MIN_PER_CLASS]
+    skipped = [Skipped(one.file.name, "data.lonely", {"name": one.file.name, "label": one.file.label}) for one in lonely]
+    notices: list[Notice] = []
+    if lonely:
+        labels = sorted({one.file.label for one in lonely}, key=names.natural)
+        notices.append(("data.class_left_out", {"n": len(labels), "classes": _listed(labels)}))
+    return enough, skipped, notices
+
+
+def _of(found: Sequence[_Kept], skipped: Sequence[Skipped]) -> list[_Kept]:
+    wanted = {one.name for one in skipped}
+    return [one for one in found if one.file.name in wanted]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:NAMED]) + (", …" if len(labels) > NAMED else "")
+
+
+def _refused(source: str, files: int, counts: Counter[str], skipped: list[Skipped]) -> Refused:
+    """Why there are no two classes to tell apart, with the counts."""
+    if not counts:
+        n = len(skipped)
+        error = Refused("data.none_usable", name=source, n=n) if n else Refused("data.no_images", name=source)
+    elif len(counts) == 1:
+        label, n = next(iter(counts.items()))
+        error = Refused("data.one_class", name=source, label=label, n=n)
+    else:
+        said = _listed([f"{label} ({counts[label]})" for label in sorted(counts, key=names.natural)])
+        error = Refused("data.too_few", name=source, counts=said, minimum=MIN_PER_CLASS)
+    error.skipped = tuple(skipped)
+    return error
+
+
+def _handled(kept: Sequence[_Kept]) -> list[Notice]:
+    """One notice for each way in which pictures were brought into shape, with how many."""
+    notes = Counter(note for one in kept for note in one.facts.notes)
+    return [(f"data.{note}", {"n": n}) for note, n in sorted(notes.items())]
+
+
+def _publish(dataset: Dataset, folder: Path, *, keep: bool) -> Dataset:
+    """Rename `folder` to the data set's place; an equal and whole one that is there stays if `keep`."""
+    if dataset.folder.exists():
+        if keep and (there := _whole(dataset.folder)):
+            return there
+        shutil.rmtree(dataset.folder)
+    if hasattr(os, "sync"):
+        os.sync()  # one flush of all files: a power cut after the rename finds them whole
+    try:
+        os.replace(folder, dataset.folder)
+    except OSError:
+        if there := _whole(dataset.folder):  # another import of the same content was faster
+            return there
+        raise
+    return dataset
+
+
+def _whole(folder: Path) -> Dataset | None:
+    try:
+        dataset, _ = read_manifest(folder)
+    except DataError:
+        return None
+    return dataset if all(dataset.path(item).is_file() for item in dataset.items) else None

@@ -1,0 +1,154 @@
+"""Dataset: images with labels, as they lie in a folder of the workspace. Knows its manifest; nothing of where it came from.
+
+File and class names are data: shown, never used as a path. On the disk an image is `<sha256>.<suffix>`.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import orjson
+
+from core.errors import DataError
+from core.words import Value
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image and its label."""
+
+    sha256: str
+    name: str
+    """As its source called it; data, never a path."""
+    label: int
+    split: Split | None
+    """As given by the source; None where it said nothing."""
+    width: int
+    """Pixels, upright."""
+    height: int
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was kept out, and why: words at `error.<code>.cause`."""
+
+    name: str
+    code: str
+    values: dict[str, Value]
+
+
+Notice = tuple[str, dict[str, Value]]
+"""A code and values: words at `notice.<code>`."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set of the workspace. Two data sets with equal content, labels and given splits have one id."""
+
+    id: str
+    name: str
+    source: str
+    """Name of the zip or folder, or `demo:NAME`."""
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    skipped: tuple[Skipped, ...]
+    notices: tuple[Notice, ...]
+    folder: Path = field(compare=False)
+    created: str = field(compare=False)
+    """UTC, ISO 8601."""
+
+    @property
+    def demo(self) -> str | None:
+        """Key of `DEMOS` if Thaw made it, else None."""
+        return self.source.removeprefix("demo:") if self.source.startswith("demo:") else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of contents, labels and given splits, whatever the names and the order."""
+        return fingerprint(self.classes, self.items)
+
+    def path(self, item: Item) -> Path:
+        """Where the bytes of `item` lie."""
+        return self.folder / f"{item.sha256}.{item.suffix}"
+
+    def image(self, item: Item) -> bytes:
+        """The bytes of `item`, checked. Raises DataError (`dataset.image_missing`, `dataset.image_changed`)."""
+        try:
+            data = self.path(item).read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DataError("dataset.image_missing", name=item.name, dataset=self.name, reason=reason) from error
+        if hashlib.sha256(data).hexdigest() != item.sha256:
+            raise DataError("dataset.image_changed", name=item.name, dataset=self.name)
+        return data
+
+    def counts(self) -> dict[str, int]:
+        """Images of each class, in the order of the classes."""
+        numbers = [0] * len(self.classes)
+        for item in self.items:
+            numbers[item.label] += 1
+        return dict(zip(self.classes, numbers, strict=True))
+
+
+def fingerprint(classes: tuple[str, ...], items: tuple[Item, ...]) -> str:
+    """As `Dataset.fingerprint`."""
+    rows = sorted([item.sha256, classes[item.label], item.split or ""] for item in items)
+    return hashlib.sha256(orjson.dumps([list(classes), rows])).hexdigest()
+
+
+def write_manifest(dataset: Dataset, folder: Path, *, recipe: str = "") -> None:
+    """Write `manifest.json` into `folder` and see it to the disk. `recipe`: what made a demo set, to know an old one."""
+    document = {
+        "version": VERSION,
+        "recipe": recipe,
+        "id": dataset.id,
+        "name": dataset.name,
+        "source": dataset.source,
+        "created": dataset.created,
+        "classes": dataset.classes,
+        "items": [
+            [item.sha256, item.suffix, item.label, item.split, item.width, item.height, item.name] for item in dataset.items
+        ],
+        "skipped": [[skipped.name, skipped.code, skipped.values] for skipped in dataset.skipped],
+        "notices": dataset.notices,
+    }
+    with (folder / MANIFEST).open("wb") as file:
+        file.write(orjson.dumps(document))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_manifest(folder: Path) -> tuple[Dataset, str]:
+    """The data set in `folder`, and what made it. Raises DataError (`dataset.damaged`)."""
+    try:
+        document = cast(dict[str, Any], orjson.loads((folder / MANIFEST).read_bytes()))
+        classes = tuple(document["classes"])
+        items = tuple(
+            Item(sha, name, label, split, width, height, suffix)
+            for sha, suffix, label, split, width, height, name in document["items"]
+        )
+        if document["version"] != VERSION or not all(0 <= item.label < len(classes) for item in items):
+            raise ValueError("version or labels")
+        dataset = Dataset(
+            id=document["id"],
+            name=document["name"],
+            source=document["source"],
+            classes=classes,
+            items=items,
+            skipped=tuple(Skipped(name, code, values) for name, code, values in document["skipped"]),
+            notices=tuple((code, values) for code, values in document["notices"]),
+            folder=folder,
+            created=document["created"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("dataset.damaged", id=folder.name) from error
+    return dataset, str(document["recipe"])
