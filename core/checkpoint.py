@@ -1,0 +1,208 @@
+"""The durable save/load protocol for everything a run needs to go on. Knows files and plain values; nothing of networks.
+
+A checkpoint is one file of tensors, numbers, texts, lists and dicts (no pickle code is ever run) and beside it a small
+manifest with its SHA-256. Neither torch nor the disk notices a flipped bit, so nothing is loaded before its hash was seen.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pickle
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.errors import CheckpointError
+from core.words import Value
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?\.ckpt")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A checkpoint that is on the disk, whole."""
+
+    file: str
+    """Name inside its folder."""
+    sha256: str
+    size_bytes: int
+
+
+def save(folder: Path, step: int, state: Mapping[str, Any], notes: Mapping[str, Value] | None = None) -> Written:
+    """Write `state` to a new file `step-00000812.ckpt` in `folder`, then its manifest, which also holds `notes`.
+
+    The file appears under its name only after its bytes were flushed to the disk; an older one is never touched. When this
+    returns, a power cut loses nothing of it. Equal states give equal bytes.
+
+    Raises CheckpointError (`checkpoint.disk_full`, `checkpoint.unwritable`); the temporary file is gone then. Raises
+    TypeError if `state` holds anything but tensors, numbers, texts, None, lists, tuples and dicts.
+    """
+    _only_plain(state, "state")
+    name = _free_name(folder, step)
+    document = {"format": FORMAT, **state}
+    digest, size = write_durably(folder / name, lambda file: torch.save(document, file))
+    manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, "step": step, **(notes or {})}
+    write_durably(manifest_of(folder / name), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
+    return Written(name, digest, size)
+
+
+def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
+    """The state in `path`, tensors on the CPU, after its SHA-256 was compared with `sha256` or else with its manifest.
+
+    Raises CheckpointError (`checkpoint.missing`, `checkpoint.no_manifest`, `checkpoint.damaged`, `checkpoint.format`).
+    """
+    expected = sha256 if sha256 is not None else str(read_manifest(path).get("sha256", ""))
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != expected:
+                raise CheckpointError("checkpoint.damaged", name=path.name)
+            file.seek(0)
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError("checkpoint.missing", name=path.name) from error
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError("checkpoint.damaged", name=path.name) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError("checkpoint.format", name=path.name, format=FORMAT)
+    return state
+
+
+def manifest_of(path: Path) -> Path:
+    """Where the manifest of the checkpoint at `path` lies."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest beside the checkpoint at `path`. Raises CheckpointError (`checkpoint.missing`, `.no_manifest`)."""
+    try:
+        manifest = json.loads(manifest_of(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        code = "checkpoint.no_manifest" if path.exists() else "checkpoint.missing"
+        raise CheckpointError(code, name=path.name) from error
+    if not isinstance(manifest, dict):
+        raise CheckpointError("checkpoint.no_manifest", name=path.name)
+    return manifest
+
+
+def checkpoints(folder: Path) -> tuple[Path, ...]:
+    """Every checkpoint in `folder` that has a manifest, the one with the most steps last. None is verified here."""
+    found = [(_order(path), path) for path in folder.glob("step-*.ckpt") if _NAME.fullmatch(path.name)]
+    return tuple(path for _, path in sorted(found) if manifest_of(path).exists())
+
+
+def prune(folder: Path, keep: Iterable[str]) -> None:
+    """Delete every checkpoint in `folder` but those named in `keep`, and what a crash left half written."""
+    kept = set(keep)
+    for path in folder.glob("step-*.ckpt"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+            manifest_of(path).unlink(missing_ok=True)
+    for path in folder.glob(".step-*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _order(path: Path) -> tuple[int, int]:
+    match = _NAME.fullmatch(path.name)
+    return (int(match[1]), int(match[2] or 1)) if match else (-1, 0)
+
+
+def _free_name(folder: Path, step: int) -> str:
+    """`step-00000812.ckpt`, or `step-00000812-2.ckpt` where a run passes the same step again."""
+    name, turn = f"step-{step:08d}.ckpt", 1
+    while (folder / name).exists():
+        turn += 1
+        name = f"step-{step:08d}-{turn}.ckpt"
+    return name
+
+
+class _Hashing:
+    """A file to write to that hashes what passes. torch hides errors of the disk behind its own, so the first is kept."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self.digest.update(view)
+        sent = 0
+        try:
+            while sent < len(view):
+                sent += os.write(self.descriptor, view[sent : sent + _CHUNK])
+        except OSError as error:
+            self.error = error
+            raise
+        self.size += sent
+        return sent
+
+    def flush(self) -> None:
+        """Nothing is kept back here."""
+
+
+def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]:
+    """Let `write` fill a temporary file in the same folder, flush it, rename it to `path`, flush the folder.
+
+    Gives SHA-256 and size. Raises CheckpointError (`checkpoint.disk_full`, `checkpoint.unwritable`); what lay at `path`
+    before is whole then, and the temporary file gone.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            sink = _Hashing(descriptor)
+            try:
+                write(sink)
+            except RuntimeError as error:
+                raise sink.error or error from error
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            code = "checkpoint.disk_full" if error.errno in _FULL else "checkpoint.unwritable"
+            reason = error.strerror or str(error)
+            raise CheckpointError(code, folder=str(path.parent), reason=reason) from error
+        raise
+    return sink.digest.hexdigest(), sink.size
+
+
+def _flush_folder(folder: Path) -> None:
+    """A rename is safe from a power cut only when its folder was flushed; Windows has no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _only_plain(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str | int):
+                raise TypeError(f"{where}: key {key!r} is neither text nor number")
+            _only_plain(inner, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for at, inner in enumerate(value):
+            _only_plain(inner, f"{where}[{at}]")
+    elif not isinstance(value, torch.Tensor | str | int | float | None):
+        raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint does not hold")

@@ -1,0 +1,130 @@
+"""Plan to optimizer, and the learning rate as a pure function of the step. Knows parameters by name; nothing of images."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from core.plan import Plan
+
+Schedule = Literal["cosine", "step", "constant"]
+
+
+def lr_factor(
+    step: int,
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    schedule: Schedule,
+    warmup_epochs: float = 0.0,
+    step_epochs: int = 5,
+    step_factor: float = 0.1,
+) -> float:
+    """Multiplier of the base learning rate at `step` (0-based), in (0, 1].
+
+    Warm-up over W = round(warmup_epochs * steps_per_epoch) steps (at most the whole run): (step + 1) / W, linear as in Goyal
+    et al. 2017, section 2.2; its last step has the full rate. Then, with T steps in all:
+    `cosine`: (1 + cos(pi * (step - W) / (T - W))) / 2, half a cosine that would reach zero at step T, one after the last
+    (SGDR, Loshchilov & Hutter 2017, eq. 5, without restarts); `step`: step_factor ** floor(epoch / step_epochs), epochs
+    counted from the first, warm-up included (He et al. 2016); `constant`: 1.
+    """
+    total = steps_per_epoch * epochs
+    warmup = min(round(warmup_epochs * steps_per_epoch), total)
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule == "cosine":
+        done = min((step - warmup) / max(total - warmup, 1), 1.0)
+        return (1 + math.cos(math.pi * done)) / 2
+    if schedule == "step":
+        return float(step_factor ** (step // steps_per_epoch // step_epochs))
+    return 1.0
+
+
+def apply_plan(model: nn.Module, plan: Plan) -> None:
+    """Set `requires_grad` of every parameter as `plan` says. Raises ValueError if the two do not name the same ones."""
+    learning = {name for group in plan.groups for name in group.parameters}
+    named = dict(model.named_parameters())
+    if odd := named.keys() ^ (learning | plan.frozen):
+        raise ValueError(f"plan and network disagree about {sorted(odd)[:5]}")
+    for name, parameter in named.items():
+        parameter.requires_grad_(name in learning)
+
+
+def train_mode(model: nn.Module, plan: Plan) -> None:
+    """Training mode everywhere but in the held blocks: their running statistics stay and their dropout is off.
+
+    `requires_grad=False` alone would let the statistics of a frozen BatchNorm drift with every batch.
+    """
+    model.train()
+    for path in plan.held:
+        model.get_submodule(path).eval()
+
+
+def make_optimizer(
+    model: nn.Module,
+    plan: Plan,
+    *,
+    kind: Literal["sgd", "adam", "adamw"],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """An optimizer over exactly the parameters that learn, in the groups of `plan`; frozen ones never enter it.
+
+    Each group keeps `name`, `names` and `lr_scale`; weight decay applies only where the group says so. For Adam it is the L2
+    term of the gradient, for AdamW decoupled (Loshchilov & Hutter 2019). The fused kernels take a third of the loop's time
+    on a CPU, too.
+    """
+    named = dict(model.named_parameters())
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [named[name] for name in group.parameters],
+            "name": group.name,
+            "names": list(group.parameters),
+            "lr_scale": group.lr_scale,
+            "lr": lr * group.lr_scale,
+            "weight_decay": weight_decay if group.decay else 0.0,
+        }
+        for group in plan.groups
+    ]
+    fused = next(model.parameters()).device.type in {"cpu", "cuda"}
+    if kind == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=fused)
+    if kind == "adam":
+        return torch.optim.Adam(groups, lr=lr, fused=fused)
+    return torch.optim.AdamW(groups, lr=lr, fused=fused)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group `lr` times its own scale."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
+
+
+def state_by_name(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+    """The optimizer's memory of each parameter under the parameter's name: tensors that are its own, not copies."""
+    return {
+        name: dict(optimizer.state[parameter])
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["names"], group["params"], strict=True)
+        if parameter in optimizer.state
+    }
+
+
+def load_state_by_name(optimizer: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put back what `state_by_name` gave; names that the optimizer does not hold are left out."""
+    for group in optimizer.param_groups:
+        for name, parameter in zip(group["names"], group["params"], strict=True):
+            if name in state:
+                optimizer.state[parameter] = {key: _placed(key, value, parameter) for key, value in state[name].items()}
+
+
+def _placed(key: str, value: Any, parameter: torch.Tensor) -> Any:
+    """Moments lie as their parameter does; the step counter stays a float32 number, on the device only when fused there."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    if key == "step":
+        return value.clone().to(parameter.device if parameter.is_cuda else "cpu")
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
