@@ -6,7 +6,7 @@ packed, so that a million of them load in a blink. Knows nothing of training, de
 
 import hashlib
 import json
-import secrets
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,58 +14,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from core import locks
+from core import log
+from core.boots import Boots
 from core.database import Database
 from core.errors import StoreError
 from core.events import COMMAND, EVENT, Command, Ended, EpochDone, Event, Saved, Started, StepDone, Tested
 from core.recipe import Recipe
 from core.run import ACTIVE, BEFORE, RESUMABLE, STATES, Run, State, checked_id, new_id
+from core.schema import APPLICATION, MIGRATIONS
 from core.steps import Steps
 from core.workspace import Workspace
 
 __all__ = ["ACTIVE", "BEFORE", "RESUMABLE", "STATES", "Run", "RunStore", "State", "checked_id", "new_id"]
 
-_APPLICATION = 0x54484157  # "THAW"
-_STATE_LIST = ", ".join(f"'{state}'" for state in STATES)
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        f"""CREATE TABLE run (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            id TEXT NOT NULL UNIQUE,
-            name TEXT NOT NULL,
-            recipe TEXT NOT NULL,
-            state TEXT NOT NULL CHECK (state IN ({_STATE_LIST})),
-            boot TEXT NOT NULL,
-            place INTEGER NOT NULL,
-            created TEXT NOT NULL,
-            started TEXT,
-            ended TEXT,
-            deleted TEXT,
-            seconds REAL NOT NULL DEFAULT 0,
-            epoch INTEGER NOT NULL DEFAULT 0,
-            step INTEGER NOT NULL DEFAULT 0,
-            best_epoch INTEGER,
-            best_val_accuracy REAL,
-            test_accuracy REAL,
-            error_code TEXT,
-            error_values TEXT
-        ) STRICT""",
-        """CREATE TABLE event (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE,
-            kind TEXT NOT NULL,
-            payload BLOB NOT NULL,
-            at TEXT NOT NULL
-        ) STRICT""",
-        "CREATE INDEX event_of_run ON event(run, seq)",
-        """CREATE TABLE command (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT,
-            run TEXT NOT NULL REFERENCES run(id) ON DELETE CASCADE,
-            payload TEXT NOT NULL,
-            at TEXT NOT NULL
-        ) STRICT""",
-    ),
-)
 _COLUMNS = (
     "id, name, recipe, state, boot, created, started, ended, deleted, seconds, epoch, step, best_epoch, best_val_accuracy, "
     "test_accuracy, error_code, error_values"
@@ -81,21 +42,15 @@ class RunStore:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        boots = workspace.root / "boots"
-        boots.mkdir(exist_ok=True)
-        self._database = Database(workspace.database, application=_APPLICATION, migrations=MIGRATIONS)
-        self.boot = secrets.token_hex(8)
-        self._hold = locks.born_locked(boots / f"{self.boot}.lock")
-        self._server: locks.Hold | None = None
+        self._database = Database(workspace.database, application=APPLICATION, migrations=MIGRATIONS)
+        self._boots = Boots(workspace.root)
+        self.boot = self._boots.own
         self.recover()
 
     def close(self) -> None:
         """Close the database and let go of the boot lock; what was running is interrupted from then on."""
         self._database.close()
-        self._hold.path.unlink(missing_ok=True)
-        self._hold.release()
-        if self._server:
-            self._server.release()
+        self._boots.close()
 
     # --- reading
 
@@ -116,25 +71,6 @@ class RunStore:
             rows = db.execute(f"SELECT {_COLUMNS} FROM run WHERE {where} ORDER BY seq DESC").fetchall()  # noqa: S608
         return [_run(row) for row in rows]
 
-    def find(self, text: str) -> Run:
-        """The run that a person means: an id or the beginning of one, a name, or `last`.
-
-        Raises StoreError (`run.unknown`, `run.none`, `run.ambiguous`).
-        """
-        runs = self.runs()
-        if not runs:
-            raise StoreError("run.none")
-        if text == "last":
-            return runs[0]
-        meant = [run for run in runs if run.name == text]
-        if not meant and text:
-            meant = [run for run in runs if run.id.startswith(text.upper())]
-        if not meant:
-            raise StoreError("run.unknown", run=text[:60])
-        if len(meant) > 1:
-            raise StoreError("run.ambiguous", run=text[:60], n=len(meant), ids=", ".join(run.id for run in meant[:5]))
-        return meant[0]
-
     def events(self, run_id: str, since: int = 0) -> list[tuple[int, Event]]:
         """(seq, event) after `since`, in order. Steps that were written together share one seq."""
         found: list[tuple[int, Event]] = []
@@ -144,6 +80,13 @@ class RunStore:
             else:
                 found.append((seq, entry))
         return found
+
+    def last_seq(self, run_id: str) -> int:
+        """The seq of the newest event of a run; 0 if there is none."""
+        with self._database.read() as db:
+            return int(
+                db.execute("SELECT coalesce(max(seq), 0) FROM event WHERE run = ?", (checked_id(run_id),)).fetchone()[0]
+            )
 
     def history(self, run_id: str, since: int = 0) -> Iterator[tuple[int, Event | Steps]]:
         """As `events`, but steps come as columns: the way to read a long run."""
@@ -175,7 +118,7 @@ class RunStore:
 
     def is_alive(self, boot: str) -> bool:
         """True while the process of that boot id lives."""
-        return boot == self.boot or locks.is_held(self._hold.path.with_name(f"{boot}.lock"))
+        return self._boots.is_alive(boot)
 
     # --- writing
 
@@ -208,10 +151,11 @@ class RunStore:
         with self._database.write() as db:
             return self._move(db, run_id, new, sources)
 
-    def append(self, run_id: str, events: Iterable[Event]) -> int:
+    def append(self, run_id: str, events: Iterable[Event], *, states: Collection[State] = STATES) -> int:
         """Write events in one transaction; gives the seq of the last one. `Ended` also moves the run to its outcome.
 
-        Raises StoreError (`run.not_active`) if that outcome cannot follow the state of the run; nothing is written then.
+        Raises StoreError (`run.not_active`) if that outcome cannot follow the state of the run, or that state is none of
+        `states`; nothing is written then.
         """
         events = list(events)
         now, last = _now(), 0
@@ -231,8 +175,18 @@ class RunStore:
                     if cursor.rowcount == 0:
                         raise StoreError("run.unknown", run=run_id)
                     last = cursor.lastrowid or last
-            self._summarise(db, run_id, events)
+            self._summarise(db, run_id, events, states)
         return last
+
+    def end(self, run_id: str, ended: Ended, *, states: Collection[State]) -> bool:
+        """Append the end of a run that is in one of `states`; False if it is not."""
+        try:
+            self.append(run_id, [ended], states=states)
+        except StoreError as error:
+            if error.code != "run.not_active":
+                raise
+            return False
+        return True
 
     def send(self, run_id: str, command: Command) -> None:
         """Leave a command for whoever drives the run."""
@@ -267,15 +221,38 @@ class RunStore:
         """Take a run out of the bin."""
         self._set(run_id, "deleted = ?", None)
 
+    def requeue(self, run_id: str) -> None:
+        """Let a run go on: back to state `queued`, at the end of the queue.
+
+        Raises StoreError: `run.active`, `run.over` (finished or discarded), `run.deleted` (in the bin), `run.no_checkpoint`
+        (stopped or failed before anything was saved).
+        """
+        run = self.run(run_id)
+        if run.state in ACTIVE:
+            raise StoreError("run.active", run=run.name)
+        if run.state not in RESUMABLE:
+            raise StoreError("run.over", run=run.name)
+        if run.deleted:
+            raise StoreError("run.deleted", run=run.name)
+        if run.state in {"stopped", "failed"} and self.last_checkpoint(run_id) is None:
+            raise StoreError("run.no_checkpoint", run=run.name)
+        if not self.transition(run_id, "queued"):
+            raise StoreError("run.active", run=run.name)
+
+    def wipe(self, run_id: str) -> None:
+        """Delete the files of a run but its log: it was discarded."""
+        for path in self.folder(run_id).iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != log.NAME:
+                path.unlink(missing_ok=True)
+
     # --- processes that died
 
     def serve(self) -> None:
         """Become the server of this workspace. Raises StoreError (`store.served`) if another process is, `store.damaged`."""
-        if self._server is None:
-            self._server = locks.take(self.workspace.root / ".server.lock")
-            if self._server is None:
-                raise StoreError("store.served", path=str(self.workspace.root))
-            self._database.check()
+        self._boots.serve()
+        self._database.check()
 
     def recover(self) -> list[str]:
         """Mark what dead processes were running as interrupted, curves kept; gives those runs. Harmless at any time."""
@@ -300,7 +277,7 @@ class RunStore:
                     )
                     self._move(db, row["id"], "interrupted", {"running"})
                     lost.append(row["id"])
-        self._sweep()
+        self._boots.sweep()
         return lost
 
     def adopt(self) -> list[str]:
@@ -320,12 +297,6 @@ class RunStore:
             rows = db.execute(f"SELECT DISTINCT boot FROM run WHERE state IN ({marks})", states).fetchall()  # noqa: S608
         return [row["boot"] for row in rows if not self.is_alive(row["boot"])]
 
-    def _sweep(self) -> None:
-        """Lock files of the dead are litter once no row speaks of them: an absent file means dead as well."""
-        for file in self._hold.path.parent.glob("*.lock"):
-            if file != self._hold.path and not locks.is_held(file):
-                file.unlink(missing_ok=True)
-
     def _move(self, db: sqlite3.Connection, run_id: str, new: State, sources: Collection[State]) -> bool:
         before = {f"before{number}": state for number, state in enumerate(sorted(sources))}
         marks = ", ".join(f":{name}" for name in before)
@@ -344,7 +315,7 @@ class RunStore:
             db.execute("DELETE FROM command WHERE run = ?", (run_id,))
         return bool(moved)
 
-    def _summarise(self, db: sqlite3.Connection, run_id: str, events: Sequence[Event]) -> None:
+    def _summarise(self, db: sqlite3.Connection, run_id: str, events: Sequence[Event], states: Collection[State]) -> None:
         """Keep the row's summary in step with its events, so that a list of runs reads no history."""
         changes: dict[str, object] = {}
         for event in events:
@@ -359,7 +330,7 @@ class RunStore:
             elif isinstance(event, Tested) and event.split == "test":
                 changes["test_accuracy"] = event.scores.accuracy
             elif isinstance(event, Ended):
-                if not self._move(db, run_id, event.outcome, BEFORE[event.outcome]):
+                if not self._move(db, run_id, event.outcome, BEFORE[event.outcome] & set(states)):
                     raise StoreError("run.not_active", run=run_id)
                 if event.code:
                     changes |= {"error_code": event.code, "error_values": json.dumps(event.values)}

@@ -1,0 +1,48 @@
+"""Boots: which processes work in a workspace, and which of them have died. Knows no runs.
+
+Each process is known by a random id, never used again, whose lock file it holds. Process ids are used again after a crash;
+times lie when clocks jump.
+"""
+
+import secrets
+from pathlib import Path
+
+from core import locks
+from core.errors import StoreError
+
+
+class Boots:
+    """The processes of the workspace at `root`; making one makes this process known as `own`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folder = root / "boots"
+        self._folder.mkdir(exist_ok=True)
+        self.own = secrets.token_hex(8)
+        self._hold = locks.born_locked(self._folder / f"{self.own}.lock")
+        self._server: locks.Hold | None = None
+
+    def is_alive(self, boot: str) -> bool:
+        """True while the process of that id lives."""
+        return boot == self.own or locks.is_held(self._folder / f"{boot}.lock")
+
+    def serve(self) -> None:
+        """Become the one server. Raises StoreError (`store.served`) if another living process is."""
+        if self._server is None:
+            self._server = locks.take(self._root / ".server.lock")
+            if self._server is None:
+                raise StoreError("store.served", path=str(self._root))
+
+    def sweep(self) -> None:
+        """Delete the lock files of the dead; an absent file means dead as well."""
+        for file in self._folder.glob("*.lock"):
+            if not self.is_alive(file.stem):
+                file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Count as dead from now on."""
+        self._hold.path.unlink(missing_ok=True)
+        self._hold.release()
+        if self._server:
+            self._server.release()
+            self._server = None

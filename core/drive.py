@@ -1,0 +1,175 @@
+"""One attempt at one run: drain the generator of events into the store, and hand commands back through the same door.
+
+Knows the store and the shape of `train`; nothing of threads, queues, terminals or torch.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from core import log
+from core.errors import StoreError, ThawError
+from core.events import Command, Ended, Event, Preparing, StepDone
+from core.recipe import Recipe
+from core.store import RunStore
+from core.workspace import Workspace
+
+COMMIT_SECONDS = 0.5
+COMMIT_EVENTS = 500
+"""Steps are written together, at least this often; everything else at once. A crash loses at most so much of a curve."""
+LOOK_SECONDS = 0.2
+"""Between two looks for commands."""
+
+
+class Train(Protocol):
+    """The shape of `core.training.train`, the one that is used where no other is given."""
+
+    def __call__(
+        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+    ) -> Generator[Event, Command | None, None]:
+        """Events out, commands in."""
+        ...
+
+
+def drive(
+    store: RunStore,
+    run_id: str,
+    *,
+    train: Train | None = None,
+    watch: Callable[[Event], None] = lambda event: None,
+    asked: Callable[[], Sequence[Command]] = tuple,
+    clock: Callable[[], float] = time.monotonic,
+) -> Ended | None:
+    """Carry out a queued run from its last checkpoint to its `Ended`; None if somebody else has taken it.
+
+    `watch` sees every event after it was taken down. `asked` gives commands besides those left in the store. What goes wrong
+    unexpectedly is written to the run's log and ends the run as failed. If the store itself fails, so that the end cannot be
+    written, raises StoreError. KeyboardInterrupt and the like end the run as interrupted and are raised again.
+    """
+    run = store.run(run_id)
+    if not store.transition(run_id, "running", allowed={"queued"}):
+        return None
+    folder = store.folder(run_id)
+    taker = _Taker(store, run_id, clock)
+    ended: Ended | None = None
+    try:
+        saved = store.last_checkpoint(run_id)
+        resume = folder / Path(saved.file).name if saved else None
+        events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume)
+        with closing(_converse(events, store, run_id, asked, clock)) as told:
+            for event in told:
+                if isinstance(event, Ended):
+                    ended = event
+                taker.take(event)
+                watch(event)
+        if ended is None:
+            raise RuntimeError("the training ended without a word")
+    except Exception as error:
+        if taker.told:  # the end stands; what came after it is for the log alone
+            log.record(folder, error)
+        else:
+            ended = _failure(error, folder, taker)
+            taker.end(ended)
+            watch(ended)
+    except BaseException:
+        if not taker.told:
+            ended = taker.ended("interrupted", reason="shutdown")
+            taker.end(ended)
+            watch(ended)
+        raise
+    if ended is not None and ended.outcome == "discarded":
+        store.wipe(run_id)
+    return ended
+
+
+def _training() -> Train:
+    from core.training import train
+
+    return train
+
+
+def _converse(
+    events: Generator[Event, Command | None, None],
+    store: RunStore,
+    run_id: str,
+    asked: Callable[[], Sequence[Command]],
+    clock: Callable[[], float],
+) -> Generator[Event, None, None]:
+    """The events, one by one; before each next one the oldest command goes in."""
+    waiting: deque[Command] = deque()
+    looked = clock()
+    try:
+        event = next(events)
+        while True:
+            yield event
+            now = clock()
+            if now - looked >= LOOK_SECONDS:
+                waiting.extend(store.take(run_id))
+                looked = now
+            waiting.extend(asked())
+            event = events.send(waiting.popleft() if waiting else None)
+    except StopIteration:
+        return
+    finally:
+        events.close()
+
+
+def _failure(error: Exception, folder: Path, taker: "_Taker") -> Ended:
+    if isinstance(error, ThawError):
+        return taker.ended("failed", code=error.code, values=error.values)
+    file = log.record(folder, error)
+    return taker.ended("failed", code="internal.error", values={"name": type(error).__name__, "log": file})
+
+
+class _Taker:
+    """Takes events down: steps in groups, all others at once; of work in preparation only the newest word."""
+
+    def __init__(self, store: RunStore, run_id: str, clock: Callable[[], float]) -> None:
+        self._store, self._run_id, self._clock = store, run_id, clock
+        self._kept: list[Event] = []
+        self._committed = clock()
+        self.told = False
+        """The end is in the store."""
+
+    def take(self, event: Event) -> None:
+        before = self._kept[-1] if self._kept else None
+        if isinstance(event, Preparing) and isinstance(before, Preparing) and before.what == event.what:
+            self._kept.pop()
+        self._kept.append(event)
+        late = self._clock() - self._committed >= COMMIT_SECONDS or len(self._kept) >= COMMIT_EVENTS
+        if late or not isinstance(event, StepDone | Preparing):
+            self._commit()
+
+    def ended(self, outcome: str, **details: object) -> Ended:
+        """An end where things stand now."""
+        steps = [event for event in self._kept if isinstance(event, StepDone)]
+        clock = max((event.clock for event in self._kept), default=0.0)
+        row = self._store.run(self._run_id)
+        return Ended.model_validate(
+            {
+                "outcome": outcome,
+                "step": steps[-1].step if steps else row.step,
+                "epoch": row.epoch,
+                "best_epoch": row.best_epoch,
+                "clock": max(clock, row.seconds),
+                **details,
+            }
+        )
+
+    def end(self, ended: Ended) -> None:
+        """Write the end, with what was kept if that is possible. Raises StoreError if even the end cannot be written."""
+        self._kept.append(ended)
+        try:
+            self._commit()
+        except StoreError:
+            self._kept = [ended]
+            self._commit()
+
+    def _commit(self) -> None:
+        self._store.append(self._run_id, self._kept)
+        self.told = isinstance(self._kept[-1], Ended)
+        self._kept = []
+        self._committed = self._clock()

@@ -1,0 +1,308 @@
+"""Engine: a queue and one thread per device. Takes queued runs in their order and drives them; owned by one server process.
+
+Pages hand in recipes and commands and read plain data back; nothing else crosses. Imports no torch: its threads do, when
+they have something to train.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+
+from core.drive import Train, drive
+from core.errors import StoreError
+from core.events import Command, Discard, Ended, Event, Interrupt, Pause, Stop
+from core.history import Curve, History, RunState
+from core.recipe import Recipe
+from core.store import ACTIVE, RESUMABLE, Run, RunStore
+from core.threads import set_threads
+from core.workspace import Workspace
+
+IDLE_SECONDS = 2.0
+"""Between two looks at what other processes have left in the queue."""
+KEPT_VIEWS = 8
+"""Histories of runs that are not at work, kept for those who look at them again."""
+
+logger = logging.getLogger("thaw.engine")
+
+
+class Engine:
+    """Trains the queued runs of one workspace, as its only server.
+
+    `train` is what carries a recipe out, by default `core.training.train`.
+    """
+
+    def __init__(self, workspace: Workspace, store: RunStore, device: str = "auto", *, train: Train | None = None) -> None:
+        self.workspace = workspace
+        self.store = store
+        self.device = device
+        self._train = train
+        self._wake = threading.Condition()
+        self._lanes: dict[str, _Lane] = {}
+        self._started = self._closing = False
+        self._views: OrderedDict[str, _View] = OrderedDict()
+        self._views_lock = threading.Lock()
+        self._unsaid: dict[str, Ended] = {}
+
+    # --- life
+
+    def start(self) -> None:
+        """Mark what a dead server was running as interrupted, take over its queue, and begin.
+
+        Raises StoreError (`store.served`) if another process serves this workspace.
+        """
+        self.store.serve()
+        self.store.recover()
+        self._started = True
+        self._open_lanes()
+
+    def alive(self) -> bool:
+        """True while every thread of the engine lives."""
+        return self._started and not self._closing and all(lane.thread.is_alive() for lane in self._lanes.values())
+
+    def shutdown(self, timeout: float = 8.0) -> bool:
+        """Interrupt what runs and wait until it has saved itself; True if all ended within `timeout` seconds.
+
+        What waits stays queued for the next start.
+        """
+        end = time.monotonic() + timeout
+        with self._wake:
+            self._closing = True
+            for lane in self._lanes.values():
+                lane.asked.append(Interrupt())
+            self._wake.notify_all()
+        for lane in self._lanes.values():
+            lane.thread.join(max(end - time.monotonic(), 0.0))
+        return not any(lane.thread.is_alive() for lane in self._lanes.values())
+
+    # --- what pages ask for
+
+    def submit(self, recipe: Recipe) -> str:
+        """Queue a new run; gives its id."""
+        if recipe.device == "auto" and self.device != "auto":
+            recipe = recipe.changed(device=self.device)
+        run = self.store.create(recipe)
+        self._call()
+        return run.id
+
+    def resume(self, run_id: str) -> None:
+        """Queue a run that was paused, interrupted or stopped, or that failed; it goes on from its last checkpoint.
+
+        Raises StoreError as `RunStore.requeue`.
+        """
+        self.store.requeue(run_id)
+        self._call()
+
+    def send(self, run_id: str, command: Command) -> None:
+        """Tell a run something: one at work hears it within a step, one that waits obeys at once.
+
+        Stopping a run that waits with a checkpoint tests its best weights, as soon as the device is free.
+        Raises StoreError (`run.unknown`, `run.not_waiting`).
+        """
+        run = self.store.run(run_id)
+        if run.state != "running" and self._obey(run, command):
+            return
+        if self.store.run(run_id).state != "running":
+            raise StoreError("run.not_waiting", run=run.name)
+        self.store.send(run_id, command)
+
+    def queue(self) -> tuple[str, ...]:
+        """Ids of the runs that wait here, the next one first."""
+        return tuple(self.store.adopt())
+
+    def curve(self, run_id: str) -> Curve:
+        """The points of a run, up to the last step if it runs here. Raises StoreError (`run.unknown`)."""
+        state = self.store.run(run_id).state  # first: a run that has ended has written all its points
+        view = self._view(run_id)
+        view.history.curve.done = state not in ACTIVE
+        return view.history.curve
+
+    def state(self, run_id: str) -> RunState:
+        """How a run stands. Raises StoreError (`run.unknown`)."""
+        state = self.store.run(run_id).state
+        view = self._view(run_id)
+        with view.lock:
+            return view.history.state(state)
+
+    def _obey(self, run: Run, command: Command) -> bool:
+        """Do to a run that waits what it was told; False if it is not waiting or has begun meanwhile."""
+        saved = self.store.last_checkpoint(run.id) if isinstance(command, Stop) else None
+        if saved and run.state in {"queued", "paused", "interrupted"}:
+            if run.state != "queued":
+                self.store.requeue(run.id)
+            self.store.send(run.id, command)
+            self._call()
+            return True
+        if isinstance(command, Pause) and run.state == "queued":
+            return self._end(run, "paused")
+        if isinstance(command, Discard) or (isinstance(command, Stop) and run.state in {"queued", "paused", "interrupted"}):
+            if run.state != "queued" and run.state not in RESUMABLE:
+                return False
+            if self._end(run, "discarded"):
+                self.store.wipe(run.id)
+                return True
+        return False
+
+    def _end(self, run: Run, outcome: str) -> bool:
+        ended = Ended.model_validate(
+            {
+                "outcome": outcome,
+                "step": run.step,
+                "epoch": run.epoch,
+                "best_epoch": run.best_epoch,
+                "reason": "user",
+                "clock": run.seconds,
+            }
+        )
+        return self.store.end(run.id, ended, states={run.state})
+
+    # --- threads
+
+    def _call(self) -> None:
+        if self._started and not self._closing:
+            self._open_lanes()
+        with self._wake:
+            self._wake.notify_all()
+
+    def _lane_name(self, run: Run) -> str:
+        return self.device if run.recipe.device == "auto" else run.recipe.device
+
+    def _waiting(self) -> list[Run]:
+        return [self.store.run(run_id) for run_id in self.store.adopt()]
+
+    def _open_lanes(self) -> None:
+        """A thread for each device that a waiting run asks for, and one at least."""
+        names = {self.device, *(self._lane_name(run) for run in self._waiting())}
+        with self._wake:
+            for name in names - self._lanes.keys():
+                lane = self._lanes[name] = _Lane(name)
+                lane.thread = threading.Thread(target=self._work, args=(lane,), name=f"engine-{name}", daemon=True)
+                lane.thread.start()
+
+    def _work(self, lane: "_Lane") -> None:
+        """The life of one thread. Nothing that happens in a run ends it."""
+        _be_nice()
+        while not self._closing:
+            try:
+                if not self._one(lane):
+                    with self._wake:
+                        if not self._closing:
+                            self._wake.wait(IDLE_SECONDS)
+                    self._say_again()
+                    self._open_lanes()
+            except BaseException as error:
+                logger.exception("a run ended unexpectedly", exc_info=error)
+                time.sleep(0.05)
+
+    def _one(self, lane: "_Lane") -> bool:
+        """Drive the first run that waits for this device; False if there is none."""
+        run = next((run for run in self._waiting() if self._lane_name(run) == lane.name), None)
+        if run is None or not self._device_free(lane):
+            return False
+        set_threads(interactive=True)  # before torch is imported for the first time
+        view = self._view(run.id, live=True)
+
+        def watch(event: Event) -> None:
+            with view.lock:
+                view.history.feed(event)
+            if isinstance(event, Ended):
+                self._unsaid.pop(run.id, None)
+
+        try:
+            return drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
+        except StoreError as error:
+            self._unsaid[run.id] = Ended(outcome="failed", code=error.code, values=error.values)
+            raise
+        finally:
+            lane.busy = False
+            with view.lock:
+                view.seq = self.store.last_seq(run.id)
+                view.live = False
+            with self._wake:
+                self._wake.notify_all()
+
+    def _device_free(self, lane: "_Lane") -> bool:
+        """Take the device, unless a lane of another name (`auto`, `cuda`) is at work on the same one."""
+        others = [other for other in self._lanes.values() if other is not lane]
+        devices = {other.name: resolve(other.name) for other in others} if others else {}
+        mine = resolve(lane.name) if others else lane.name
+        with self._wake:
+            lane.busy = not any(other.busy and devices[other.name] == mine for other in others)
+            return lane.busy
+
+    def _say_again(self) -> None:
+        """Ends that a full disk kept from being written."""
+        for run_id, ended in list(self._unsaid.items()):
+            with suppress(StoreError):
+                self.store.end(run_id, ended, states={"running"})
+                del self._unsaid[run_id]
+
+    # --- views
+
+    def _view(self, run_id: str, *, live: bool = False) -> "_View":
+        """The history of a run, up to its newest event."""
+        with self._views_lock:
+            view = self._views.get(run_id)
+            if view is None:
+                self.store.run(run_id)
+                view = self._views[run_id] = _View()
+            self._views.move_to_end(run_id)
+            idle = [key for key, kept in self._views.items() if not kept.live and key != run_id]
+            for key in idle[: max(len(self._views) - KEPT_VIEWS, 0)]:
+                del self._views[key]
+        with view.lock:
+            if not view.live:
+                for seq, entry in self.store.history(run_id, view.seq):
+                    view.history.feed(entry)
+                    view.seq = seq
+                view.live = live
+        return view
+
+
+@dataclass(eq=False)
+class _Lane:
+    """One device and its thread."""
+
+    name: str
+    thread: threading.Thread = field(init=False)
+    busy: bool = False
+    asked: deque[Command] = field(default_factory=deque)
+    """Commands for whatever runs here."""
+
+    def take(self) -> Sequence[Command]:
+        return [self.asked.popleft()] if self.asked else ()
+
+
+@dataclass(eq=False)
+class _View:
+    """A run's history in memory. While it is live the engine feeds it, else it is brought up to date from the store."""
+
+    history: History = field(default_factory=History)
+    seq: int = 0
+    live: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@cache
+def resolve(device: str) -> str:
+    """The device that a name means on this machine: `auto` takes the first GPU, else the CPU. May import torch."""
+    if device not in {"auto", "cuda"}:
+        return device
+    import torch
+
+    if torch.cuda.is_available() or device == "cuda":
+        return "cuda:0"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _be_nice() -> None:
+    """Pages go first: this thread, and those that it starts, wait for them. Only Linux can say so of a thread."""
+    if sys.platform == "linux":
+        with suppress(PermissionError):  # a container may forbid it; then the pages are merely slower
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

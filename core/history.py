@@ -1,0 +1,208 @@
+"""Events to the state of a run: what it does, how far it is, what it has reached. Pure; knows no store and no page.
+
+`History` is fed and grows; a `RunState` read from it is never changed by what comes later.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from core.curve import Curve
+from core.events import (
+    Ended,
+    EpochDone,
+    Event,
+    GroupInfo,
+    Notice,
+    Preparing,
+    Saved,
+    Scores,
+    Started,
+    StepDone,
+    Tested,
+)
+from core.run import State
+from core.steps import Steps
+
+__all__ = ["Curve", "History", "RunState", "Stage"]
+
+Stage = Literal["waiting", "preparing", "training", "validating", "testing", "ended"]
+RECENT_STEPS = 50
+"""Steps over which the present speed is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One run at one moment."""
+
+    state: State = "queued"
+    stage: Stage = "waiting"
+    preparing: Preparing | None = None
+    """What is being prepared and how much of it is done, while `stage` is preparing."""
+    epoch: int = 0
+    """The epoch at work, 1-based; 0 before the first step."""
+    epochs_total: int = 0
+    step: int = 0
+    steps_total: int = 0
+    fraction: float = 0.0
+    """Steps done of all, in [0, 1]; 1 once the run has finished, however early."""
+    images_per_second: float | None = None
+    """Of the last steps, validation left out."""
+    seconds: float = 0.0
+    """Of work so far."""
+    seconds_left: float | None = None
+    """If the rest goes as the part since the last start, validation included."""
+    loss: float | None = None
+    """Of the last step."""
+    lr: float | None = None
+    epochs: tuple[EpochDone, ...] = ()
+    best: EpochDone | None = None
+    started: Started | None = None
+    """Device, classes, splits, parameters and versions of the last start."""
+    groups: tuple[GroupInfo, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    saved: Saved | None = None
+    tested: Tested | None = None
+    scores: Scores | None = None
+    """Of `tested`."""
+    ended: Ended | None = None
+
+
+class History:
+    """All that one run has said, as far as pages and reports need it. Fed by one thread."""
+
+    def __init__(self) -> None:
+        self.curve = Curve()
+        self.attempts: list[tuple[float, float | None, float]] = []
+        """Per attempt the clock at its begin, at its (last) start of training, and now."""
+        self._preparing: Preparing | None = None
+        self._started: Started | None = None
+        self._start_clock = 0.0
+        self._clock = 0.0
+        self._step: StepDone | None = None
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
+        self._epochs: list[EpochDone] = []
+        self._notices: list[Notice] = []
+        self._saved: Saved | None = None
+        self._tested: Tested | None = None
+        self._ended: Ended | None = None
+        self._active = False
+
+    def feed(self, entry: Event | Steps) -> None:
+        """Take in the next event, or many steps at once."""
+        if isinstance(entry, Steps):
+            if len(entry):
+                self.curve.add_steps(entry)
+                tail = list(Steps(entry.rows[-RECENT_STEPS:]).unpack())
+                for step in tail:
+                    self._take_step(step)
+            return
+        if isinstance(entry, StepDone):
+            self.curve.add_step(entry)
+            self._take_step(entry)
+            return
+        self._tick(entry.clock)
+        if isinstance(entry, Preparing):
+            self._preparing = entry
+        elif isinstance(entry, Started):
+            self._begin(entry)
+        elif isinstance(entry, EpochDone):
+            self.curve.add_epoch(entry)
+            self._epochs = [*(e for e in self._epochs if e.epoch < entry.epoch), entry]
+            self._recent.clear()
+        elif isinstance(entry, Saved):
+            self._saved = entry
+        elif isinstance(entry, Notice):
+            if entry not in self._notices:
+                self._notices.append(entry)
+        elif isinstance(entry, Tested):
+            self._tested = entry
+        elif isinstance(entry, Ended):
+            self._ended = entry
+            self._active = False
+            self._preparing = None
+            self._recent.clear()
+            self.curve.done = True
+
+    def state(self, state: State | None = None) -> RunState:
+        """The run as it stands; `state` is what the store says, where that is known better."""
+        started, step = self._started, self._step
+        total = started.steps_per_epoch * started.epochs if started else 0
+        done = step.step if step else 0
+        ended = self._ended
+        known: State = state or (ended.outcome if ended and not self._active else "running" if self._active else "queued")
+        return RunState(
+            state=known,
+            stage=self._stage(known),
+            preparing=self._preparing if known == "running" else None,
+            epoch=step.epoch if step else 0,
+            epochs_total=started.epochs if started else 0,
+            step=done,
+            steps_total=total,
+            fraction=1.0 if known == "finished" else min(done / total, 1.0) if total else 0.0,
+            images_per_second=self._speed(),
+            seconds=self._clock,
+            seconds_left=self._left(done, total) if known == "running" else None,
+            loss=step.loss if step else None,
+            lr=step.lr if step else None,
+            epochs=tuple(self._epochs),
+            best=next((e for e in reversed(self._epochs) if e.best), None),
+            started=started,
+            groups=started.groups if started else (),
+            notices=tuple(self._notices),
+            saved=self._saved,
+            tested=self._tested,
+            scores=self._tested.scores if self._tested else None,
+            ended=ended if not self._active else None,
+        )
+
+    def _tick(self, clock: float) -> None:
+        if not self._active and self._ended is not None:  # a continuation: the clock of the last attempt is its begin
+            self._preparing = self._tested = self._ended = None
+        if not self._active:
+            self.attempts.append((self._clock, None, self._clock))
+            self._active = True
+            self.curve.done = False
+        self._clock = max(self._clock, clock)
+        self.attempts[-1] = (*self.attempts[-1][:2], self._clock)
+
+    def _take_step(self, step: StepDone) -> None:
+        self._tick(step.clock)
+        self._step = step
+        self._recent.append((step.clock, step.images))
+
+    def _begin(self, started: Started) -> None:
+        self.curve.rewind(started.step)
+        self._started, self._preparing = started, None
+        self._start_clock = started.clock
+        self.attempts[-1] = (self.attempts[-1][0], started.clock, self._clock)
+        self._recent.clear()
+        self._epochs = [epoch for epoch in self._epochs if epoch.step <= started.step]
+        if self._step and self._step.step > started.step:
+            self._step = None if started.step == 0 else self._step.model_copy(update={"step": started.step})
+
+    def _stage(self, state: State) -> Stage:
+        if state != "running":
+            return "waiting" if state == "queued" else "ended"
+        started, step = self._started, self._step
+        if started is None or self._preparing is not None:
+            return "preparing"
+        if step is None or step.step <= started.step:
+            return "training"
+        last = self._epochs[-1] if self._epochs else None
+        if last and last.step == step.step:
+            return "testing" if last.epoch >= started.epochs else "training"
+        return "validating" if step.step % started.steps_per_epoch == 0 else "training"
+
+    def _speed(self) -> float | None:
+        if len(self._recent) < 2:
+            return None
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        images = sum(images for _, images in self._recent) - self._recent[0][1]
+        return images / seconds if seconds > 0 else None
+
+    def _left(self, done: int, total: int) -> float | None:
+        since = done - self._started.step if self._started else 0
+        if since <= 0:
+            return None
+        return max(total - done, 0) * (self._clock - self._start_clock) / since
