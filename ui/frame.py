@@ -8,7 +8,7 @@ from core.errors import ThawError
 from core.words import LANGUAGES
 from ui import services, state
 from ui.parts import notes
-from ui.text import plain, t
+from ui.text import plain, set_title, strategy, t
 
 
 def header() -> None:
@@ -33,9 +33,11 @@ def _here() -> None:
     """Data set, backbone, strategy: what the next run will be, and what is still missing."""
     recipe = state.recipe()
     name = services.dataset_name(recipe.dataset)
-    st.caption(f":material/photo_library: {plain(name) if name else t('frame.no_data')}", width="content")
+    st.caption(
+        f":material/photo_library: {plain(set_title(recipe.dataset, name)) if name else t('frame.no_data')}", width="content"
+    )
     st.caption(f":material/account_tree: {plain(recipe.backbone)}", width="content")
-    st.caption(f":material/tune: {t(f'model.strategy.{recipe.strategy}')}", width="content")
+    st.caption(f":material/tune: {strategy(recipe.strategy)}", width="content")
 
 
 def apology(error: Exception) -> None:

@@ -8,19 +8,18 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import log10
 from pathlib import Path
 from shutil import rmtree
-from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import streamlit as st
 
 from core.errors import ThawError
+from core.events import Command
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
 from ui.jobs import Cancelled, Job, Jobs, Progress
@@ -32,16 +31,16 @@ if TYPE_CHECKING:
 
     from core.backbones import Card
     from core.dataset import Dataset, Item
-    from core.history import Curve
-    from core.layers import Block, LayerTree
+    from core.history import Curve, RunState
+    from core.layers import LayerTree
     from core.plan import Plan
+    from core.run import Run
     from core.store import RunStore
 
 FIRST_BACKBONE = "thaw-small"
-SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
-"""Image sizes that are proposed, in pixels."""
-MANY = 64
-"""Divisions kept in memory."""
+MANY = 256
+"""Answers kept in memory."""
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -52,9 +51,7 @@ class _House:
     tickets: Tickets
     pictures: dict[str, tuple["Dataset", dict[str, "Item"]]] = field(default_factory=dict)
     jobs: Jobs = field(default_factory=Jobs)
-    sizes: dict[str, int] = field(default_factory=dict)
-    stripes: dict[tuple[object, ...], dict[str, tuple[float, ...]]] = field(default_factory=dict)
-    splits: dict[tuple[object, ...], dict[str, dict[str, int]]] = field(default_factory=dict)
+    memory: dict[Hashable, Any] = field(default_factory=dict)
 
 
 _house: _House | None = None
@@ -144,6 +141,18 @@ def forget_pictures(dataset_id: str) -> None:
     _here().pictures.pop(dataset_id, None)
 
 
+def remembered(key: Hashable, make: Callable[[], T]) -> T:
+    """What `make` gave when it was asked with this key before; the oldest answers are forgotten."""
+    memory = _here().memory
+    if key not in memory:
+        made = make()
+        while len(memory) >= MANY:
+            memory.pop(next(iter(memory)), None)
+        memory[key] = made
+    answer: T = memory[key]
+    return answer
+
+
 # --- what pages ask: the draft ------------------------------------------------------------------------------------------
 
 
@@ -182,8 +191,7 @@ def dataset_ids() -> tuple[str, ...]:
     """Ids of the sets that a person brought, newest first."""
     from core.dataset import list_datasets
 
-    found = [one for one in list_datasets(_here().workspace) if not one.id.startswith("demo:")]
-    return tuple(one.id for one in sorted(found, key=lambda one: one.created, reverse=True))
+    return tuple(one.id for one in list_datasets(_here().workspace) if one.demo is None)
 
 
 def dataset(dataset_id: str) -> "Dataset":
@@ -207,10 +215,12 @@ def dataset_if_ready(dataset_id: str) -> "Dataset | None":
 
 def dataset_bytes(dataset_id: str) -> int:
     """What its pictures take on the disk."""
-    data, here = dataset(dataset_id), _here()
-    if data.id not in here.sizes:
-        here.sizes[data.id] = sum(entry.stat().st_size for entry in os.scandir(data.folder) if entry.is_file())
-    return here.sizes[data.id]
+    data = dataset(dataset_id)
+
+    def weigh() -> int:
+        return sum(entry.stat().st_size for entry in os.scandir(data.folder) if entry.is_file())
+
+    return remembered(("bytes", data.id, data.created), weigh)
 
 
 def dataset_name(dataset_id: str) -> str:
@@ -234,17 +244,15 @@ def split_counts(recipe: Recipe) -> dict[str, dict[str, int]]:
     from core.dataset.splits import split
 
     data = dataset(recipe.dataset)
-    known = (data.fingerprint, recipe.val_fraction, recipe.test_fraction, recipe.split_seed)
-    cached = _here().splits
-    if known not in cached:
+
+    def count() -> dict[str, dict[str, int]]:
         parts = split(data, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.split_seed)
-        if len(cached) >= MANY:
-            cached.clear()
-        cached[known] = {
+        return {
             name: dict(Counter(data.classes[data.items[i].label] for i in getattr(parts, name)))
             for name in ("train", "val", "test")
         }
-    return cached[known]
+
+    return remembered(("splits", data.fingerprint, recipe.val_fraction, recipe.test_fraction, recipe.split_seed), count)
 
 
 def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
@@ -310,40 +318,6 @@ def tree(recipe: Recipe) -> "LayerTree":
     return layer_tree(recipe.backbone, classes=classes_of(recipe), image_size=recipe.image_size, workspace=_here().workspace)
 
 
-def with_strategy(recipe: Recipe, strategy: str) -> Recipe:
-    """The draft with the rules that a strategy writes onto the tree. Raises RecipeError."""
-    from core.strategies import apply_strategy
-
-    return apply_strategy(recipe, strategy, tree(recipe))
-
-
-def with_backbone(recipe: Recipe, name: str) -> Recipe:
-    """The draft with another backbone: its best weights on this machine, a size it can see, the strategy written anew."""
-    chosen = backbone(name)
-    weights = recipe.weights if recipe.weights in chosen.weights else best_weights(chosen)
-    new = recipe.changed(backbone=name, weights=weights, rules=(), strategy="full")
-    new = with_size(new, chosen)
-    keep = recipe.strategy if recipe.strategy not in ("custom", "scratch") else "full"
-    return with_strategy(new, keep)
-
-
-def with_dataset(recipe: Recipe, dataset_id: str) -> Recipe:
-    """The draft with another data set and an image size that suits it. Raises DataError."""
-    dataset(dataset_id)
-    return with_size(recipe.changed(dataset=dataset_id))
-
-
-def with_weights(recipe: Recipe, weights: str) -> Recipe:
-    """The draft started from other weights, its size and the rules of its strategy following. Raises RecipeError."""
-    new = recipe.changed(weights=weights)
-    if "random" not in (weights, recipe.weights) or weights == recipe.weights:
-        return with_size(new)
-    if recipe.strategy == "custom":
-        return with_size(new)
-    strategy = "full" if recipe.strategy == "scratch" else recipe.strategy
-    return with_strategy(with_size(new), strategy)
-
-
 def keep_weights(name: str, data: bytes) -> Path:
     """Keep a weights file that came through the browser; the same content lies there once."""
     folder = _here().workspace.weights / "own"
@@ -355,55 +329,6 @@ def keep_weights(name: str, data: bytes) -> Path:
         part.write_bytes(data)
         part.replace(file)
     return file
-
-
-def stripes(recipe: Recipe) -> dict[str, tuple[float, ...]]:
-    """For each strategy what it would let learn, stage by stage and the head last: 0 frozen, 1 at the full rate."""
-    from core.plan import plan
-    from core.strategies import STRATEGIES
-
-    made = tree(recipe)
-    known = (made.backbone, made.root.total, made.image_size, recipe.weights == "random")
-    cached = _here().stripes
-    if known not in cached:
-        parts = [*made.stages, (made[made.head],)]
-        cached[known] = {}
-        for name in STRATEGIES:
-            planned = plan(made, with_strategy(recipe, name).rules)
-            scales = {parameter: group.lr_scale for group in planned.groups for parameter in group.parameters}
-            cached[known][name] = tuple(_height(part, scales) for part in parts)
-    return cached[known]
-
-
-def _height(blocks: Iterable["Block"], scales: dict[str, float]) -> float:
-    """The highest rate in some blocks on a scale on which a tenth is half: 0 where nothing learns."""
-    best = max((scales.get(p.name, 0.0) for block in blocks for p in block.all_parameters()), default=0.0)
-    return 0.0 if best <= 0 else round(min(1.0, max(0.15, 1 + log10(best) / 2)), 3)
-
-
-def best_weights(chosen: "Card") -> str:
-    """What to start from without asking: weights that lie on this machine, else none."""
-    if chosen.local:
-        return next((kind for kind in chosen.weights if kind != "random"), "random")
-    return "random"
-
-
-def with_size(recipe: Recipe, chosen: "Card | None" = None) -> Recipe:
-    """The draft with an image size that suits its pictures and its backbone.
-
-    Pretrained networks see best at the size they learned at; others as much as the pictures have to show.
-    """
-    chosen = chosen or backbone(recipe.backbone)
-    if recipe.weights == "pretrained":
-        return recipe.changed(image_size=chosen.image_size)
-    side = median_side(recipe.dataset) if recipe.dataset else 64
-    size = max((one for one in SIZES if one <= side), default=SIZES[0])
-    return recipe.changed(image_size=max(size, chosen.min_size))
-
-
-def median_side(dataset_id: str) -> float:
-    """The shorter side of the median picture, in pixels."""
-    return median(min(item.width, item.height) for item in dataset(dataset_id).items)
 
 
 def start_fetch(name: str) -> Job:
@@ -434,3 +359,42 @@ def _speed(device: str) -> float | None:
     if job is None and "torch" in sys.modules:
         _here().jobs.start("speed", device, lambda progress, cancelled: measure_speed(device))
     return float(job.result) if job is not None and job.state == "done" else None
+
+
+# --- what pages ask: runs -----------------------------------------------------------------------------------------------
+
+
+def submit(recipe: Recipe) -> str:
+    """Put a run into the queue; its id. Raises ThawError."""
+    return _here().engine.submit(recipe)
+
+
+def resume(run_id: str) -> None:
+    """Put a paused, interrupted, stopped or failed run back into the queue. Raises ThawError."""
+    _here().engine.resume(run_id)
+
+
+def send(run_id: str, command: Command) -> None:
+    """Tell a run something. Raises StoreError if there is no such run."""
+    _here().engine.send(run_id, command)
+
+
+def run(run_id: str) -> "Run":
+    """One run as it stands. Raises StoreError (`run.unknown`)."""
+    return _here().store.run(run_id)
+
+
+def run_state(run_id: str) -> "RunState":
+    """How far a run is and what it has reached."""
+    return _here().engine.state(run_id)
+
+
+def place(run_id: str) -> int:
+    """Place in the queue, 1 is next; 0 if it does not wait."""
+    waiting = _here().engine.queue()
+    return waiting.index(run_id) + 1 if run_id in waiting else 0
+
+
+def active_runs() -> tuple["Run", ...]:
+    """Runs that are at work or wait, the oldest first."""
+    return tuple(reversed([one for one in _here().store.runs() if one.state in ("queued", "running")]))

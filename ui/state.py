@@ -101,14 +101,16 @@ def field(
     *,
     show: Callable[[Any], Any] = lambda value: value,
     take: Callable[[Any], Any] = lambda value: value,
+    twin: str = "",
 ) -> dict[str, Any]:
     """Arguments of a widget that shows and edits one field of the draft: `st.slider(label, **field("epochs"))`.
 
     `show` turns the field into what the widget holds, `take` turns that back. `augment.rotation` reaches into a part.
+    `twin` tells a second widget of the same field from the first.
     """
-    name_key = key("recipe", name)
-    fill(name_key, show(_look(name)))
-    return {"key": name_key, "on_change": _taken, "args": (name, take)}
+    widget = key("recipe", name, twin) if twin else key("recipe", name)
+    fill(widget, show(_look(name)))
+    return {"key": widget, "on_change": _taken, "args": (widget, name, take)}
 
 
 def fill(widget: str, value: Any) -> None:
@@ -139,8 +141,8 @@ def _look(name: str) -> Any:
     return thing
 
 
-def _taken(name: str, take: Callable[[Any], Any]) -> None:
-    new = st.session_state.get(key("recipe", name))
+def _taken(widget: str, name: str, take: Callable[[Any], Any]) -> None:
+    new = st.session_state.get(widget)
     if new is None:  # an emptied number or a pill clicked off: the draft stays, and the widget is filled again
         return
     head, _, rest = name.partition(".")

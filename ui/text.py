@@ -51,6 +51,17 @@ def _sentence(key: str, values: dict[str, Value]) -> str:
     return t(key, **{name: plain(value) if isinstance(value, str) else value for name, value in values.items()})
 
 
+def set_title(dataset_id: str, name: str) -> str:
+    """The name of a data set, not yet `plain`: a demo's in the current language, any other as the person gave it."""
+    key = f"demo.{dataset_id.removeprefix('demo:').removeprefix('demo-')}.title"
+    return t(key) if dataset_id.startswith(("demo:", "demo-")) and has(key) else name
+
+
+def strategy(name: str) -> str:
+    """The title of a strategy; of rules made by hand, that they are."""
+    return t(f"strategy.{name}.title") if has(f"strategy.{name}.title") else t("model.strategy.custom")
+
+
 def plain(name: object) -> str:
     """`name` so that Streamlit's Markdown shows exactly its characters: no HTML, no formatting, no icons, no emoji codes."""
     text = _SPECIAL.sub(r"\\\1", " ".join(str(name).split()))

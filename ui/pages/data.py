@@ -6,7 +6,7 @@ from core.dataset import Dataset
 from core.errors import ThawError
 from ui import navigation, services, state
 from ui.parts import divide, intake, look, notes, shelf
-from ui.text import plain, t
+from ui.text import plain, set_title, t
 
 
 def show() -> None:
@@ -46,7 +46,7 @@ def _chosen() -> Dataset | None:
 
 
 def _look(dataset_id: str, data: Dataset) -> None:
-    st.header(plain(shelf.title_of(dataset_id, data.name)), anchor=False)
+    st.header(plain(set_title(dataset_id, data.name)), anchor=False)
     look.figures(dataset_id, data)
     left, right = st.columns([3, 2], gap="large")
     with left:

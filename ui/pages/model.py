@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import ThawError
-from ui import navigation, services, state
+from ui import drafting, navigation, services, state
 from ui.parts import backbones, notes, tree
 from ui.text import t
 
@@ -38,4 +38,4 @@ def _ready() -> ThawError | None:
 
 
 def _first() -> None:
-    state.replace(services.with_backbone(state.recipe(), services.FIRST_BACKBONE))
+    state.replace(drafting.with_backbone(state.recipe(), services.FIRST_BACKBONE))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import ThawError, WeightsError
-from ui import services, state
+from ui import drafting, services, state
 from ui.components.cards import Card as Tile
 from ui.components.cards import Tools, cards
 from ui.parts import notes
@@ -131,7 +131,7 @@ def _take_weights() -> None:
 
 def _adopt(weights: str) -> None:
     try:
-        state.replace(services.with_weights(state.recipe(), weights))
+        state.replace(drafting.with_weights(state.recipe(), weights))
     except ThawError as error:
         state.refuse("weights", error)
 
@@ -139,7 +139,7 @@ def _adopt(weights: str) -> None:
 def _pick(name: str) -> None:
     state.forget(state.key("model", "asked-file"))
     try:
-        state.replace(services.with_backbone(state.recipe(), name))
+        state.replace(drafting.with_backbone(state.recipe(), name))
     except ThawError as error:
         state.refuse("backbone", error)
 

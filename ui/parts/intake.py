@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import DataError
-from ui import services, state
+from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
 from ui.parts import notes
@@ -114,4 +114,4 @@ def _ended(job: Job) -> None:
 def choose(dataset_id: str) -> None:
     """Make a data set the one of the draft, with an image size that suits its pictures."""
     if dataset_id != state.recipe().dataset:
-        state.replace(services.with_dataset(state.recipe(), dataset_id))
+        state.replace(drafting.with_dataset(state.recipe(), dataset_id))

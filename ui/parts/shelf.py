@@ -7,7 +7,7 @@ from core.errors import ThawError
 from ui import services, state
 from ui.components.cards import Card, cards
 from ui.parts import intake, notes
-from ui.text import count, has, moment, t
+from ui.text import count, has, moment, set_title, t
 
 SHEET = 12
 """Pictures on a card."""
@@ -37,8 +37,8 @@ def show() -> None:
 def card(dataset_id: str, found: Dataset | None) -> Card:
     """What one set looks like before it is chosen. A demo that is still being painted has no pictures yet."""
     demo = dataset_id.removeprefix("demo:") if dataset_id.startswith("demo:") else ""
-    title = title_of(dataset_id, found.name if found else dataset_id)
-    story = t(f"data.demo.{demo}.story") if has(f"data.demo.{demo}.story") else ""
+    title = set_title(dataset_id, found.name if found else dataset_id)
+    story = t(f"demo.{demo}.story") if has(f"demo.{demo}.story") else ""
     if found is None:
         return Card(dataset_id, title, story, badges=((t("data.shelf.painting"), ""),), disabled=True)
     facts = (
@@ -59,12 +59,6 @@ def sheet(dataset_id: str, found: Dataset, many: int = SHEET) -> tuple[str, ...]
     rows = [by_class[label] for label in sorted(by_class)]
     turns = [row[turn] for turn in range(many) for row in rows if turn < len(row)]
     return tuple(services.thumb_url(dataset_id, sha256, 96) for sha256 in turns[:many])
-
-
-def title_of(dataset_id: str, name: str) -> str:
-    """The name of a set: a demo's in the current language, any other as the person gave it."""
-    key = f"data.{dataset_id.replace(':', '.')}.title"
-    return t(key) if dataset_id.startswith("demo:") and has(key) else name
 
 
 def _pick(dataset_id: str) -> None:

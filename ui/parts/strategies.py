@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import ThawError
-from ui import services, state
+from ui import drafting, state
 from ui.components.cards import Card, cards
 from ui.parts import notes
 from ui.text import t
@@ -12,9 +12,9 @@ from ui.text import t
 def show() -> None:
     """The presets as cards; 'my own choice' is marked by none of them."""
     recipe = state.recipe()
-    stripes = services.stripes(recipe)
+    stripes = drafting.stripes(recipe)
     items = [
-        Card(name, t(f"model.strategy.{name}"), t(f"model.strategy.{name}.help"), stripe=stripe)
+        Card(name, t(f"strategy.{name}.title"), t(f"strategy.{name}.help"), stripe=stripe)
         for name, stripe in stripes.items()
     ]
     chosen = recipe.strategy if recipe.strategy in stripes else None
@@ -29,6 +29,6 @@ def show() -> None:
 def _pick(name: str) -> None:
     state.forgive("strategy")
     try:
-        state.replace(services.with_strategy(state.recipe(), name))
+        state.replace(drafting.with_strategy(state.recipe(), name))
     except ThawError as error:
         state.refuse("strategy", error)

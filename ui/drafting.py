@@ -1,0 +1,96 @@
+"""What one choice means for the others: a draft with another data set, backbone, weights or strategy. Draft in, draft out.
+
+Asks `services` for cards and trees; knows no widget and keeps nothing.
+"""
+
+from collections.abc import Iterable
+from math import log10
+from statistics import median
+from typing import TYPE_CHECKING
+
+from core.layers import Block
+from core.plan import plan
+from core.recipe import Recipe
+from core.strategies import STRATEGIES, apply_strategy
+from ui import services
+
+if TYPE_CHECKING:
+    from core.backbones import Card
+
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
+"""Image sizes that are proposed, in pixels."""
+
+
+def with_strategy(recipe: Recipe, strategy: str) -> Recipe:
+    """The draft with the rules that a strategy writes onto the tree. Raises RecipeError."""
+    return apply_strategy(recipe, strategy, services.tree(recipe))
+
+
+def with_backbone(recipe: Recipe, name: str) -> Recipe:
+    """The draft with another backbone: its best weights on this machine, a size it can see, the strategy written anew."""
+    chosen = services.backbone(name)
+    wanted = recipe.weights == "pretrained" and "pretrained" in chosen.weights
+    weights = "pretrained" if wanted else best_weights(chosen)
+    new = with_size(recipe.changed(backbone=name, weights=weights, rules=(), strategy="full"), chosen)
+    return with_strategy(new, "full" if recipe.strategy in ("custom", "scratch") else recipe.strategy)
+
+
+def with_dataset(recipe: Recipe, dataset_id: str) -> Recipe:
+    """The draft with another data set and an image size that suits it. Raises DataError."""
+    services.dataset(dataset_id)
+    return with_size(recipe.changed(dataset=dataset_id))
+
+
+def with_weights(recipe: Recipe, weights: str) -> Recipe:
+    """The draft started from other weights, its size and the rules of its strategy following. Raises RecipeError."""
+    new = with_size(recipe.changed(weights=weights))
+    if recipe.strategy == "custom":
+        return new
+    return with_strategy(new, "full" if recipe.strategy == "scratch" and weights != "random" else recipe.strategy)
+
+
+def stripes(recipe: Recipe) -> dict[str, tuple[float, ...]]:
+    """For each strategy what it would let learn, stage by stage and the head last: 0 frozen, 1 at the full rate."""
+    made = services.tree(recipe)
+
+    def draw() -> dict[str, tuple[float, ...]]:
+        parts = [*made.stages, (made[made.head],)]
+        drawn = {}
+        for name in STRATEGIES:
+            planned = plan(made, apply_strategy(recipe, name, made).rules)
+            scales = {parameter: group.lr_scale for group in planned.groups for parameter in group.parameters}
+            drawn[name] = tuple(_height(part, scales) for part in parts)
+        return drawn
+
+    return services.remembered(("stripes", made.backbone, made.root.total, recipe.weights == "random"), draw)
+
+
+def _height(blocks: Iterable[Block], scales: dict[str, float]) -> float:
+    """The highest rate in some blocks on a scale on which a tenth is half: 0 where nothing learns."""
+    best = max((scales.get(p.name, 0.0) for block in blocks for p in block.all_parameters()), default=0.0)
+    return 0.0 if best <= 0 else round(min(1.0, max(0.15, 1 + log10(best) / 2)), 3)
+
+
+def best_weights(chosen: "Card") -> str:
+    """What to start from without asking: weights that lie on this machine, else none."""
+    if chosen.local:
+        return next((kind for kind in chosen.weights if kind != "random"), "random")
+    return "random"
+
+
+def with_size(recipe: Recipe, chosen: "Card | None" = None) -> Recipe:
+    """The draft with an image size that suits its pictures and its backbone.
+
+    Pretrained networks see best at the size they learned at; others as much as the pictures have to show.
+    """
+    chosen = chosen or services.backbone(recipe.backbone)
+    if recipe.weights == "pretrained":
+        return recipe.changed(image_size=chosen.image_size)
+    side = median_side(recipe.dataset) if recipe.dataset else 64
+    size = max((one for one in SIZES if one <= side), default=SIZES[0])
+    return recipe.changed(image_size=max(size, chosen.min_size))
+
+
+def median_side(dataset_id: str) -> float:
+    """The shorter side of the median picture, in pixels."""
+    return median(min(item.width, item.height) for item in services.dataset(dataset_id).items)

@@ -1,0 +1,219 @@
+"""A run as it goes: key figures that tick, curves that grow, and what it can be told. Drawn anew when its state changes."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.errors import ThawError
+from core.events import Discard, Pause, Stop
+from ui import navigation, services, state
+from ui.components.live_chart import live_chart
+from ui.parts import notes
+from ui.text import compact, count, duration, figure, percent, plain, said, t
+
+if TYPE_CHECKING:
+    from core.events import Command
+    from core.history import RunState
+    from core.run import Run
+
+ACTIVE = ("queued", "running")
+BADGES = {
+    "queued": ("gray", ":material/hourglass_empty:"),
+    "running": ("orange", ":material/local_fire_department:"),
+    "paused": ("blue", ":material/pause:"),
+    "interrupted": ("violet", ":material/power_off:"),
+    "stopped": ("green", ":material/check:"),
+    "finished": ("green", ":material/check_circle:"),
+    "failed": ("red", ":material/error:"),
+    "discarded": ("gray", ":material/delete:"),
+}
+
+
+def show(run: "Run") -> None:
+    """Everything about one run that is at work, waits, rests or has ended."""
+    _title(run)
+    active = run.state in ACTIVE
+    place = st.container(key=state.key("train", "figures"))
+    with place:
+        st.fragment(_figures, run_every=1.0 if active else None)(run.id, run.state)
+    _controls(run)
+    if run.state not in ("queued", "discarded"):
+        now = services.run_state(run.id)
+        live_chart(
+            run.id,
+            key=state.key("train", "chart", run.id),
+            language=state.language(),
+            groups=tuple((group.name, group.lr_scale) for group in now.groups),
+        )
+        for notice in now.notices:
+            st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
+
+
+def _title(run: "Run") -> None:
+    color, icon = BADGES[run.state]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.header(plain(run.name), anchor=False, width="content")
+        st.badge(t(f"state.{run.state}"), icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def _figures(run_id: str, drawn: str) -> None:
+    """Ticks once a second while the run is active; when its state is another one the whole page is drawn again."""
+    try:
+        run, now = services.run(run_id), services.run_state(run_id)
+    except ThawError as error:
+        notes.failure(error, key=state.key("train", "tick"))
+        return
+    if run.state != drawn:
+        st.rerun()
+    st.progress(now.fraction if now.stage != "preparing" else _prepared(now), text=sentence(run, now))
+    best = run.best_val_accuracy
+    with st.grid(4, min_column_width=150, gap="small"):
+        st.metric(
+            t("train.live.epoch"),
+            f"{min(now.epoch, now.epochs_total)} / {now.epochs_total or run.recipe.epochs}",
+            border=True,
+        )
+        st.metric(t("train.live.speed"), compact(now.images_per_second) if now.images_per_second else "–", border=True)
+        left = duration(now.seconds_left) if drawn in ACTIVE else duration(run.seconds)
+        st.metric(t("train.live.left") if drawn in ACTIVE else t("train.live.took"), left, border=True)
+        st.metric(
+            t("train.live.best"),
+            percent(best),
+            t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else None,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help=t("train.live.best.help"),
+        )
+
+
+def sentence(run: "Run", now: "RunState") -> str:
+    """What the run does right now, in one sentence."""
+    if run.state == "queued":
+        return t("train.live.queued", place=services.place(run.id) or 1)
+    if run.state == "running":
+        if now.stage == "preparing" and now.preparing is not None:
+            what = now.preparing
+            return t(f"train.live.preparing.{what.what}", done=count(what.done), total=count(what.total))
+        return t(
+            f"train.live.{now.stage}",
+            step=count(now.step),
+            steps=count(now.steps_total),
+            loss=figure(now.loss),
+        )
+    if run.state in ("finished", "stopped"):
+        return result(run, now)
+    return t(f"train.live.{run.state}")
+
+
+def result(run: "Run", now: "RunState") -> str:
+    """How it ended, in one sentence."""
+    why = "early" if now.ended is not None and now.ended.reason == "early_stop" else run.state
+    if run.test_accuracy is not None:
+        return t(f"train.result.{why}.test", accuracy=percent(run.test_accuracy), epoch=run.best_epoch or now.epoch)
+    return t(f"train.result.{why}.val", accuracy=percent(run.best_val_accuracy), epoch=run.best_epoch or now.epoch)
+
+
+def _prepared(now: "RunState") -> float:
+    return min(1.0, now.preparing.done / now.preparing.total) if now.preparing and now.preparing.total else 0.0
+
+
+# --- what it can be told --------------------------------------------------------------------------------------------------
+
+
+def _controls(run: "Run") -> None:
+    if run.state == "failed" and run.error is not None:
+        notes.failure(ThawError(run.error[0], **run.error[1]), key=state.key("train", "failed"))
+    asked = state.value(state.key("train", "asked"))
+    told = asked[1] if asked and asked[0] == run.id and run.state in ACTIVE else None
+    with st.container(horizontal=True, vertical_alignment="center", key=state.key("train", "controls")):
+        if run.state == "running":
+            _tell("pause", run.id, Pause(), ":material/pause:", told)
+            _tell("stop", run.id, Stop(), ":material/flag:", told)
+        elif run.state in ("paused", "interrupted", "failed"):
+            _resume(run.id, primary=True)
+        elif run.state in ("finished", "stopped"):
+            if st.button(
+                t("train.to_results"), key=state.key("train", "results"), type="primary", icon=":material/fact_check:"
+            ):
+                navigation.go("results")
+            if st.button(t("train.to_try"), key=state.key("train", "try"), icon=":material/center_focus_strong:"):
+                navigation.go("try_it")
+            if run.state == "stopped":
+                _resume(run.id, primary=False)
+        if run.state in (*ACTIVE, "paused", "interrupted"):
+            if st.button(
+                t("train.discard"),
+                key=state.key("train", "discard"),
+                type="tertiary",
+                icon=":material/delete:",
+                disabled=bool(told),
+            ):
+                _confirm(run.id)
+        st.button(
+            t("train.another"), key=state.key("train", "another"), type="tertiary", icon=":material/add:", on_click=_another
+        )
+    if told:
+        notes.waiting(t(f"train.told.{told}"))
+
+
+def _tell(name: str, run_id: str, command: "Command", icon: str, told: str | None) -> None:
+    st.button(
+        t(f"train.{name}"),
+        key=state.key("train", name),
+        help=t(f"train.{name}.help"),
+        icon=icon,
+        disabled=told is not None,
+        on_click=_send,
+        args=(run_id, name, command),
+    )
+
+
+def _resume(run_id: str, *, primary: bool) -> None:
+    st.button(
+        t("train.resume"),
+        key=state.key("train", "resume"),
+        help=t("train.resume.help"),
+        type="primary" if primary else "secondary",
+        icon=":material/play_arrow:",
+        on_click=_again,
+        args=(run_id,),
+    )
+    notes.at_field("run")
+
+
+def _send(run_id: str, name: str, command: "Command") -> None:
+    try:
+        services.send(run_id, command)
+        state.put(state.key("train", "asked"), (run_id, name))
+    except ThawError as error:
+        state.refuse("run", error)
+
+
+def _again(run_id: str) -> None:
+    state.forget(state.key("train", "asked"))
+    state.forgive("run")
+    try:
+        services.resume(run_id)
+    except ThawError as error:
+        state.refuse("run", error)
+
+
+def _another() -> None:
+    state.show_run(None)
+
+
+def _confirm(run_id: str) -> None:
+    """Ask before weights are thrown away."""
+
+    @st.dialog(t("train.discard.title"), icon=":material/delete:")
+    def ask() -> None:
+        st.markdown(t("train.discard.ask"))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t("train.discard.no"), key=state.key("train", "discard-no")):
+                st.rerun()
+            if st.button(t("train.discard.yes"), key=state.key("train", "discard-yes"), type="primary"):
+                _send(run_id, "discard", Discard())
+                st.rerun()
+
+    ask()
