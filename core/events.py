@@ -66,6 +66,15 @@ class StepDone(_Event):
     lr: float = Field(description="Base learning rate of this step; a group's own rate is this times its lr_scale.")
 
 
+class Measuring(_Event):
+    """Validation after an epoch, or the test at the end: `done` of `total` images of the split were looked at."""
+
+    kind: Literal["measuring"] = "measuring"
+    what: Literal["val", "test"]
+    done: int
+    total: int
+
+
 class EpochDone(_Event):
     """Training and validation figures of one epoch. Losses are means over images; None where there is nothing to measure."""
 
@@ -149,7 +158,9 @@ class Ended(_Event):
     values: dict[str, str | int | float] = {}
 
 
-Event = Annotated[Preparing | Started | StepDone | EpochDone | Saved | Notice | Tested | Ended, Field(discriminator="kind")]
+Event = Annotated[
+    Preparing | Started | StepDone | Measuring | EpochDone | Saved | Notice | Tested | Ended, Field(discriminator="kind")
+]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
