@@ -22,7 +22,7 @@ from core.backbones import Network
 from core.dataset import Dataset, open_dataset
 from core.errors import DataError, ExportError, StoreError
 from core.export import MODEL_FILE, Check
-from core.images import decode
+from core.images import PAD_COLOR, decode
 from core.model import Model, load_model
 from core.recipe import Recipe
 from core.workspace import Workspace
@@ -102,7 +102,7 @@ def properties(model: Model, run: str) -> dict[str, str]:
         "image_size": str(model.image_size),
         "fit": model.fit,
         "preprocessing": (
-            f"RGB, {_FIT[model.fit]} to {model.image_size}x{model.image_size} pixels, divided by 255, "
+            f"RGB, {_FIT[model.fit]} to {model.image_size}x{model.image_size} pixels (bilinear), divided by 255, "
             "as float32 (N, 3, height, width). Normalisation and softmax are inside."
         ),
         "backbone": model.recipe.backbone,
@@ -113,9 +113,9 @@ def properties(model: Model, run: str) -> dict[str, str]:
 
 
 _FIT = {
-    "crop": "shorter side resized, then centre-cropped",
-    "stretch": "stretched",
-    "pad": "longer side resized, then padded with black",
+    "crop": "the largest centred square, resized",
+    "stretch": "resized without regard to its shape",
+    "pad": f"the whole picture, centred on a square of the colour {PAD_COLOR}, resized",
 }
 
 

@@ -1,0 +1,40 @@
+"""Runs: every training so far. Open one, let it go on, rename it, put it into the bin; tick some and compare them."""
+
+import streamlit as st
+
+from ui import navigation, outcomes, state
+from ui.parts import compare, notes, run_rows
+from ui.text import t
+
+PAGE = 25
+
+
+def show() -> None:
+    """Draw the page."""
+    notes.lead("runlist.title", "runlist.lead")
+    runs, binned = outcomes.runs(), outcomes.binned()
+    if not runs and not binned:
+        pressed = notes.empty(
+            ":material/history:", t("runlist.empty"), key=state.key("runs", "empty"), button=t("runlist.empty.go")
+        )
+        if pressed:
+            navigation.go("data")
+        return
+    run_rows.training()
+    run_rows.said()
+    pages = max(1, -(-len(runs) // PAGE))
+    page_key = state.key("runs", "page")
+    if state.value(page_key, 1) > pages:
+        state.fill(page_key, 1)
+    comparison, place = st.container(), st.container()
+    with st.container(horizontal_alignment="center"):
+        page = st.pagination(pages, key=page_key) if pages > 1 else 1
+    with place:
+        ticked = run_rows.show(runs[(page - 1) * PAGE : page * PAGE])
+    by_id = {run.id: run for run in runs}
+    chosen = [by_id[one] for one in ticked if one in by_id]
+    with comparison:
+        compare.show(chosen)
+    if binned:
+        with st.expander(t("runlist.bin", n=len(binned)), icon=":material/delete:", key=state.key("runs", "bin")):
+            run_rows.show_bin(binned)

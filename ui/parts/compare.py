@@ -1,0 +1,130 @@
+"""Chosen runs side by side: their curves in one chart, their figures, and only those settings that differ."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.run import Run
+from ui import charts, outcomes, state
+from ui.parts import run_rows
+from ui.text import duration, has, percent, t
+
+CURVES = ("val_accuracy", "train_accuracy", "val_loss", "train_loss")
+CODES = {"strategy": "model.strategy"}
+"""Fields whose values have words of their own, and where these stand."""
+
+
+def show(chosen: list[Run]) -> None:
+    """The comparison; a hint with one run, nothing with none."""
+    if not chosen:
+        return
+    with st.container(border=True, key=state.key("runs", "compare")):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.subheader(t("runlist.compare", n=len(chosen)), anchor=False)
+            st.button(
+                t("runlist.clear"),
+                key=state.key("runs", "clear"),
+                type="tertiary",
+                icon=":material/close:",
+                on_click=run_rows.clear,
+            )
+        if len(chosen) == 1:
+            st.caption(t("runlist.compare.more"))
+            return
+        if len({run.recipe.dataset for run in chosen}) > 1:
+            st.caption(f":orange[:material/warning:] {t('runlist.compare.other_data')}")
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            _curves(chosen)
+        with right:
+            _figures(chosen)
+            _settings(chosen)
+
+
+def labels(chosen: list[Run]) -> list[str]:
+    """A name for each run; where two have the same, the end of the id tells them apart."""
+    names = [run.name for run in chosen]
+    return [name if names.count(name) == 1 else f"{name} ({run.id[-4:]})" for run, name in zip(chosen, names, strict=True)]
+
+
+def _curves(chosen: list[Run]) -> None:
+    curve = st.segmented_control(
+        t("runlist.curve"),
+        CURVES,
+        default=CURVES[0],
+        required=True,
+        key=state.key("runs", "curve"),
+        format_func=lambda code: t(f"runlist.curve.{code}"),
+        label_visibility="collapsed",
+    )
+    tables = {
+        label: charts.curve_table([epoch.model_dump() for epoch in outcomes.run_state(run.id).epochs], CURVES)
+        for label, run in zip(labels(chosen), chosen, strict=True)
+    }
+    drawn = charts.curves_chart(
+        tables,
+        curve,
+        {"epoch": t("results.epochs"), "value": t(f"runlist.curve.{curve}")},
+        share=curve.endswith("accuracy"),
+    )
+    alt = t("runlist.curve.alt", n=len(chosen), what=t(f"runlist.curve.{curve}"))
+    st.plotly_chart(drawn, key=state.key("runs", "curves"), config={"displayModeBar": False}, alt=alt)
+
+
+def _figures(chosen: list[Run]) -> None:
+    table = pd.DataFrame(
+        {
+            t("runlist.fact.test"): [percent(run.test_accuracy) for run in chosen],
+            t("runlist.fact.val"): [percent(run.best_val_accuracy) for run in chosen],
+            t("runlist.fact.time"): [duration(run.seconds) for run in chosen],
+        },
+        index=pd.Index(labels(chosen)),
+    ).T
+    st.dataframe(table, key=state.key("runs", "figures"), alt=t("runlist.figures.alt"))
+
+
+def _settings(chosen: list[Run]) -> None:
+    """Only what is not the same everywhere."""
+    table = settings(chosen)
+    if table.empty:
+        st.caption(t("runlist.same"))
+        return
+    st.caption(t("runlist.differences"))
+    st.dataframe(table, key=state.key("runs", "settings"), alt=t("runlist.differences"))
+
+
+def settings(chosen: list[Run]) -> pd.DataFrame:
+    """One row a setting that differs, one column a run, values as words."""
+    found = outcomes.differences([run.recipe for run in chosen])
+    rows = {_field(field): [_value(field, value) for value in values] for field, values in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=labels(chosen), dtype=object)
+
+
+def _field(field: str) -> str:
+    key = f"runlist.field.{field}"
+    return t(key) if has(key) else field
+
+
+def _value(field: str, value: Any) -> str:
+    if field == "rules":
+        return _rules(value)
+    if isinstance(value, bool):
+        return t("runlist.yes" if value else "runlist.no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    key = f"{CODES.get(field, '')}.{value}"
+    return t(key) if field in CODES and has(key) else str(value)
+
+
+def _rules(rules: list[dict[str, Any]]) -> str:
+    """Rules on the tree in one line: layer1 frozen, layer4 ×0.1."""
+    said = []
+    for rule in rules:
+        parts = []
+        if rule["trainable"] is not None:
+            parts.append(t("runlist.learns" if rule["trainable"] else "runlist.frozen"))
+        if rule["lr_scale"] is not None:
+            parts.append(f"×{rule['lr_scale']:g}")
+        said.append(f"{rule['path'] or t('runlist.network')} {' '.join(parts)}")
+    return t("unit.comma").join(said) or "–"

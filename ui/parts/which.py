@@ -1,0 +1,53 @@
+"""Which finished run a page is about: the one in the address, else the newest; a box to choose another."""
+
+import streamlit as st
+
+from core.run import ACTIVE, Run
+from ui import navigation, outcomes, state
+from ui.parts import notes
+from ui.text import moment, plain, t
+
+
+def choose(page: str) -> Run | None:
+    """Title, opening sentence and the box; the run, or None after saying that there is none yet."""
+    runs = outcomes.with_model()
+    if not runs:
+        notes.lead(f"{page}.title", f"{page}.lead")
+        _busy(page)
+        _nothing(page)
+        return None
+    by_id = {run.id: run for run in runs}
+    wanted = state.run_id() or ""
+    run = by_id.get(wanted, runs[0])
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        notes.lead(f"{page}.title", f"{page}.lead")
+    widget = state.key(page, "run")
+    state.fill(widget, run.id)
+    right.selectbox(
+        t("which.run"),
+        list(by_id),
+        key=widget,
+        format_func=lambda run_id: f"{by_id[run_id].name} · {moment(by_id[run_id].created)}",
+        on_change=lambda: state.show_run(state.value(widget)),
+    )
+    if wanted != run.id:
+        _busy(page)
+    return run
+
+
+def _busy(page: str) -> None:
+    """The run that was asked for is still at work: say so, and lead there."""
+    other = outcomes.find(state.run_id())
+    if other is None or other.state not in ACTIVE:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=state.key(page, "busy")):
+        st.markdown(f":orange[:material/local_fire_department:] {t('which.busy', name=plain(other.name))}", width="content")
+        if st.button(t("which.busy.go"), key=state.key(page, "busy", "go"), type="tertiary"):
+            navigation.go("train")
+
+
+def _nothing(page: str) -> None:
+    icon = navigation.ICONS[page]
+    if notes.empty(icon, t(f"{page}.empty"), key=state.key(page, "empty"), button=t("which.go")):
+        navigation.go("train")
