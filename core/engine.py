@@ -205,25 +205,18 @@ class Engine:
         run = next((run for run in self._waiting() if self._lane_name(run) == lane.name), None)
         if run is None or not self._device_free(lane):
             return False
-        set_threads(interactive=True)  # before torch is imported for the first time
-        view = self._view(run.id, live=True)
-
-        def watch(event: Event) -> None:
-            with view.lock:
-                view.history.feed(event)
-            if isinstance(event, Ended):
-                self._unsaid.pop(run.id, None)
-
+        view: _View | None = None
         try:
-            return drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
+            set_threads(interactive=True)  # before torch is imported for the first time
+            view = self._view(run.id, live=True)
+            return drive(self.store, run.id, train=self._train, watch=view.feed, asked=lane.take) is not None
         except StoreError as error:
             self._unsaid[run.id] = Ended(outcome="failed", code=error.code, values=error.values)
             raise
         finally:
             lane.busy = False
-            with view.lock:
-                view.seq = self.store.last_seq(run.id)
-                view.live = False
+            if view:
+                view.rest(self.store.last_seq(run.id))
             with self._wake:
                 self._wake.notify_all()
 
@@ -287,6 +280,15 @@ class _View:
     seq: int = 0
     live: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def feed(self, event: Event) -> None:
+        with self.lock:
+            self.history.feed(event)
+
+    def rest(self, seq: int) -> None:
+        """No longer live; all up to `seq` is known."""
+        with self.lock:
+            self.live, self.seq = False, seq
 
 
 @cache
