@@ -51,7 +51,7 @@ def tile(card: "Card") -> Tile:
         (t("model.fact.parameters"), compact(card.parameters)),
         (t("model.fact.gflops"), figure(card.gflops)),
         (t("model.fact.top1"), percent(card.top1 / 100) if card.top1 is not None else "–"),
-        (t("model.fact.image_size"), f"{card.image_size} px"),
+        (t("model.fact.image_size"), t("unit.px", side=card.image_size)),
     ]
     sort = {"size": float(card.parameters), "speed": card.gflops}
     if card.top1 is not None:
@@ -194,7 +194,7 @@ def _own_file() -> None:
     st.text_input(
         t("model.file.path"),
         key=state.key("model", "path"),
-        placeholder="/home/me/models/flowers.safetensors",
+        placeholder=t("model.file.path.example"),
         on_change=_take_path,
         persist_state="session",
     )

@@ -65,7 +65,7 @@ def _figures(run_id: str, drawn: str) -> None:
         return
     if run.state != drawn:
         st.rerun()
-    st.progress(now.fraction if now.stage != "preparing" else _prepared(now), text=sentence(run, now))
+    st.progress(_share(now), text=sentence(run, now))
     best = run.best_val_accuracy
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric(
@@ -114,7 +114,9 @@ def result(run: "Run", now: "RunState") -> str:
     return t(f"train.result.{why}.val", accuracy=percent(run.best_val_accuracy), epoch=run.best_epoch or now.epoch)
 
 
-def _prepared(now: "RunState") -> float:
+def _share(now: "RunState") -> float:
+    if now.stage != "preparing":
+        return now.fraction
     return min(1.0, now.preparing.done / now.preparing.total) if now.preparing and now.preparing.total else 0.0
 
 

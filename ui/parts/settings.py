@@ -32,7 +32,7 @@ def essential() -> None:
         _number("epochs", low=1, high=10_000, step=1)
         _choice("batch_size", BATCHES, str)
         _choice("lr", RATES, lambda rate: f"{rate:g}")
-        _choice("image_size", SIZES, lambda side: f"{side} px")
+        _choice("image_size", SIZES, lambda side: t("unit.px", side=side))
     augmentation()
     _number("seed", low=0, high=2**32 - 1, step=1, width=220)
 

@@ -1,0 +1,56 @@
+"""What the charts show, before it is drawn; and that drawing takes names as text."""
+
+import math
+
+import pytest
+
+from ui import charts
+
+
+def test_class_table_has_a_row_for_every_class_also_without_pictures() -> None:
+    table = charts.class_table({"train": {"cat": 8, "dog": 4}, "test": {"cat": 1}}, ("cat", "dog", "owl"))
+    assert table.to_dict("list") == {"train": [8, 4, 0], "val": [0, 0, 0], "test": [1, 0, 0], "total": [9, 4, 0]}
+    assert list(table.index) == ["cat", "dog", "owl"]
+
+
+def test_class_chart_stacks_only_the_splits_that_hold_something() -> None:
+    table = charts.class_table({"train": {"cat": 8}, "test": {"cat": 1}}, ("cat",))
+    names = {"train": "Training", "val": "Validation", "test": "Test"}
+    figure = charts.class_chart(table, {"images": "Pictures", "class": ""}, split_names=names)
+    assert [(bar.name, list(bar.y)) for bar in figure.data] == [("Training", [8]), ("Test", [1])]
+    assert figure.layout.barmode == "stack"
+
+
+def test_curve_table_makes_a_gap_of_nothing() -> None:
+    table = charts.curve_table([{"epoch": 1, "val_loss": None}, {"epoch": 2, "val_loss": 0.5}], ["val_loss"])
+    assert list(table.index) == [1, 2]
+    assert math.isnan(table["val_loss"][1])
+    assert table["val_loss"][2] == 0.5
+
+
+def test_curves_chart_has_a_line_a_run() -> None:
+    one = charts.curve_table([{"epoch": 1, "val_accuracy": 0.5}], ["val_accuracy"])
+    two = charts.curve_table([{"epoch": 1, "val_accuracy": 0.6}], ["val_accuracy"])
+    figure = charts.curves_chart({"a": one, "b": two}, "val_accuracy", {"epoch": "Epoch", "value": "Accuracy"}, share=True)
+    assert [(line.name, list(line.y)) for line in figure.data] == [("a", [0.5]), ("b", [0.6])]
+
+
+def test_confusion_chart_is_coloured_by_the_share_of_the_row() -> None:
+    table = charts.confusion_table([[3, 1], [0, 0]], ["a", "b"])
+    figure = charts.confusion_chart(table, {"true": "true", "predicted": "called", "images": "pictures"})
+    assert figure.data[0].z.tolist() == [[0.75, 0.25], [0.0, 0.0]]
+    assert figure.data[0].text.tolist() == [[3, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cat", "cat"),
+        ("a" * 30, "a" * 23 + "…"),
+        ("<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"),
+        ("R&D", "R&amp;D"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_a_name_in_a_chart_is_short_and_no_tag(name: str, shown: str) -> None:
+    assert charts.shorten(name) == shown
