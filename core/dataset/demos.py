@@ -6,10 +6,12 @@ Words: `demo.<key>.title` and `demo.<key>.story`.
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from PIL import Image
 
 from core.dataset.importing import Cancelled, Labelled, Progress, build
+from core.dataset.leaves import COUNTS, leaf
 from core.dataset.record import Dataset
 from core.workspace import Workspace
 
@@ -43,7 +45,7 @@ def _digits() -> Iterator[Labelled]:
 
     scans = load_digits()
     for number, (scan, label) in enumerate(zip(scans.images, scans.target, strict=True)):
-        yield Labelled(f"{label}/scan-{number:04d}.png", str(label), None, lambda scan=scan: _digit(scan))  # type: ignore[misc]
+        yield Labelled(f"{label}/scan-{number:04d}.png", str(label), None, partial(_digit, scan))
 
 
 def _digit(scan: object) -> bytes:
@@ -56,6 +58,13 @@ def _digit(scan: object) -> bytes:
     return out.getvalue()
 
 
+def _leaves() -> Iterator[Labelled]:
+    for label, count in COUNTS.items():
+        for number in range(count):
+            yield Labelled(f"{label}/leaf-{number:03d}.jpg", label, None, partial(leaf, label, number))
+
+
 DEMOS: dict[str, Demo] = {
     "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits),
+    "leaves": Demo("leaves", sum(COUNTS.values()), tuple(sorted(COUNTS)), "leaves-1", _leaves),
 }
