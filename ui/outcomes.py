@@ -272,14 +272,13 @@ def _loaded(file: Path, changed: int) -> "Model":
 
 
 def _guess(model: "Model", name: str, data: bytes) -> Guess:
-    from core.evaluation import softmax
     from core.images import decode
 
     try:
         pixels = decode(data, model.image_size, model.fit, name=name)
     except ThawError as error:
         return Guess(name, error=error)
-    shares = softmax(model.logits(pixels.transpose(2, 0, 1)[None]))[0]
+    (shares,) = model.predict([data])
     order = sorted(range(len(shares)), key=lambda at: -shares[at])[:TOP]
     bars = tuple((model.classes[at], float(shares[at])) for at in order)
     return Guess(name, picture=_data_url(pixels), side=model.image_size, classes=len(model.classes), bars=bars)

@@ -21,6 +21,7 @@ from torch.export import Dim
 from core.backbones import Network
 from core.dataset import Dataset, open_dataset
 from core.errors import DataError, ExportError, StoreError
+from core.evaluation import softmax
 from core.export import MODEL_FILE, Check
 from core.images import PAD_COLOR, decode
 from core.model import Model, load_model
@@ -146,7 +147,7 @@ def compare(file: Path, model: Model, pixels: np.ndarray, source: str) -> Check:
     largest, same = 0.0, 0
     for batch in _batches(pixels):
         (theirs,) = session.run(["probabilities"], {"image": batch.astype(np.float32) / 255})
-        ours = _softmax(model.logits(batch))
+        ours = softmax(model.logits(torch.from_numpy(batch)))
         largest = float(np.maximum(largest, np.abs(theirs - ours).max()))  # np.maximum: a NaN stays
         same += int((theirs.argmax(1) == ours.argmax(1)).sum())
     return Check(images=len(pixels), source=source, largest_difference=largest, same_top1=same)
@@ -165,11 +166,6 @@ def _spread(count: int) -> list[int]:
 
 def _picture(dataset: Dataset, at: int, model: Model) -> np.ndarray:
     return decode(dataset.image(dataset.items[at]), model.image_size, model.fit).transpose(2, 0, 1)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    raised: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def _hush(thing: Any) -> None:

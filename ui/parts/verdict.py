@@ -1,4 +1,4 @@
-"""The verdict on a model in plain words: how many pictures it names right, how sure that is, what a blind guess would get."""
+"""The verdict on a model in plain words: how many pictures it names right, how sure that is, what blind guessing gets."""
 
 import streamlit as st
 
