@@ -12,7 +12,7 @@ from typing import Protocol
 
 from core import log
 from core.errors import StoreError, ThawError
-from core.events import Command, Ended, Event, Preparing, StepDone
+from core.events import Command, Ended, Event, Measuring, Preparing, StepDone
 from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import Workspace
@@ -125,7 +125,7 @@ def _failure(error: Exception, folder: Path, taker: "_Taker") -> Ended:
 
 
 class _Taker:
-    """Takes events down: steps in groups, all others at once; of work in preparation only the newest word."""
+    """Takes events down: steps in groups, all others at once; of words on how far something is only the newest."""
 
     def __init__(self, store: RunStore, run_id: str, clock: Callable[[], float]) -> None:
         self._store, self._run_id, self._clock = store, run_id, clock
@@ -136,11 +136,11 @@ class _Taker:
 
     def take(self, event: Event) -> None:
         before = self._kept[-1] if self._kept else None
-        if isinstance(event, Preparing) and isinstance(before, Preparing) and before.what == event.what:
+        if isinstance(event, Preparing | Measuring) and isinstance(before, type(event)):
             self._kept.pop()
         self._kept.append(event)
         late = self._clock() - self._committed >= COMMIT_SECONDS or len(self._kept) >= COMMIT_EVENTS
-        if late or not isinstance(event, StepDone | Preparing):
+        if late or not isinstance(event, StepDone | Preparing | Measuring):
             self._commit()
 
     def ended(self, outcome: str, **details: object) -> Ended:

@@ -13,6 +13,7 @@ from core.events import (
     EpochDone,
     Event,
     GroupInfo,
+    Measuring,
     Notice,
     Preparing,
     Saved,
@@ -39,6 +40,8 @@ class RunState:
     stage: Stage = "waiting"
     preparing: Preparing | None = None
     """What is being prepared and how much of it is done, while `stage` is preparing."""
+    measuring: Measuring | None = None
+    """How far validation or test are, while `stage` is validating or testing."""
     epoch: int = 0
     """The epoch at work, 1-based; 0 before the first step."""
     epochs_total: int = 0
@@ -76,6 +79,7 @@ class History:
         self.attempts: list[tuple[float, float | None, float]] = []
         """Per attempt the clock at its begin, at its (last) start of training, and now."""
         self._preparing: Preparing | None = None
+        self._measuring: Measuring | None = None
         self._started: Started | None = None
         self._start_clock = 0.0
         self._clock = 0.0
@@ -104,9 +108,12 @@ class History:
         self._tick(entry.clock)
         if isinstance(entry, Preparing):
             self._preparing = entry
+        elif isinstance(entry, Measuring):
+            self._measuring = entry
         elif isinstance(entry, Started):
             self._begin(entry)
         elif isinstance(entry, EpochDone):
+            self._measuring = None
             self.curve.add_epoch(entry)
             self._epochs = [*(e for e in self._epochs if e.epoch < entry.epoch), entry]
             self._recent.clear()
@@ -116,11 +123,11 @@ class History:
             if entry not in self._notices:
                 self._notices.append(entry)
         elif isinstance(entry, Tested):
-            self._tested = entry
+            self._tested, self._measuring = entry, None
         elif isinstance(entry, Ended):
             self._ended = entry
             self._active = False
-            self._preparing = None
+            self._preparing = self._measuring = None
             self._recent.clear()
             self.curve.done = True
 
@@ -135,6 +142,7 @@ class History:
             state=known,
             stage=self._stage(known),
             preparing=self._preparing if known == "running" else None,
+            measuring=self._measuring if known == "running" else None,
             epoch=step.epoch if step else 0,
             epochs_total=started.epochs if started else 0,
             step=done,
@@ -168,7 +176,7 @@ class History:
 
     def _take_step(self, step: StepDone) -> None:
         self._tick(step.clock)
-        self._step = step
+        self._step, self._measuring = step, None
         self._recent.append((step.clock, step.images))
 
     def _begin(self, started: Started) -> None:
@@ -187,6 +195,8 @@ class History:
         started, step = self._started, self._step
         if started is None or self._preparing is not None:
             return "preparing"
+        if self._measuring:
+            return "validating" if self._measuring.what == "val" else "testing"
         if step is None or step.step <= started.step:
             return "training"
         last = self._epochs[-1] if self._epochs else None

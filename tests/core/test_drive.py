@@ -9,7 +9,21 @@ import pytest
 from core import drive as module
 from core.drive import drive
 from core.errors import DataError, StoreError
-from core.events import Command, Discard, Ended, EpochDone, Event, Interrupt, Notice, Pause, Preparing, Saved, StepDone, Stop
+from core.events import (
+    Command,
+    Discard,
+    Ended,
+    EpochDone,
+    Event,
+    Interrupt,
+    Measuring,
+    Notice,
+    Pause,
+    Preparing,
+    Saved,
+    StepDone,
+    Stop,
+)
 from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import Workspace, open_workspace
@@ -96,18 +110,21 @@ def test_a_fast_run_is_written_every_so_many_steps(store: RunStore, monkeypatch:
     assert written == [0, 0, 0, 4, 4, 4, 4, 8, 8]
 
 
-def test_of_a_hundred_words_on_preparation_the_newest_is_kept(store: RunStore) -> None:
+def test_of_a_hundred_words_on_progress_the_newest_is_kept(store: RunStore) -> None:
     def talk() -> Talk:
         for n in range(100):
             yield Preparing(what="data", done=n, total=100)
-        yield Preparing(what="model", done=0, total=1)
+        yield step(1)
+        for n in range(100):
+            yield Measuring(what="val", done=n, total=100)
         yield Ended(outcome="finished")
 
     run = store.create(Recipe())
     drive(store, run.id, train=told(talk), clock=lambda: 0.0)
     assert [event for _, event in store.events(run.id)][:-1] == [
         Preparing(what="data", done=99, total=100),
-        Preparing(what="model", done=0, total=1),
+        step(1),
+        Measuring(what="val", done=99, total=100),
     ]
 
 
