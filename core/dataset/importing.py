@@ -12,7 +12,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +137,7 @@ def build(
         said = (*notices, *left_out, *_handled(kept), *problems(dataset))
         dataset = replace(dataset, notices=said)
         write_manifest(dataset, folder, recipe=recipe)
-        return _publish(dataset, folder, keep=not recipe)
+        return _publish(dataset, folder, recipe)
 
 
 def _table(entry: Entry, skipped: list[Skipped]) -> bytes | None:
@@ -219,12 +219,8 @@ def _take_one(file: Labelled, folder: Path) -> _Kept | Skipped:
     except DataError as error:
         return Skipped(file.name, error.code, error.values)
     sha256 = hashlib.sha256(data).hexdigest()
-    target = folder / f"{sha256}.{facts.suffix}"
-    if not target.exists():
-        number, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(number, "wb") as out:
-            out.write(data)
-        os.replace(temporary, target)
+    with suppress(FileExistsError), (folder / f"{sha256}.{facts.suffix}").open("xb") as out:
+        out.write(data)
     return _Kept(file, sha256, facts)
 
 
@@ -303,10 +299,10 @@ def _handled(kept: Sequence[_Kept]) -> list[Notice]:
     return [(f"data.{note}", {"n": n}) for note, n in sorted(notes.items())]
 
 
-def _publish(dataset: Dataset, folder: Path, *, keep: bool) -> Dataset:
-    """Rename `folder` to the data set's place; an equal and whole one that is there stays if `keep`."""
+def _publish(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
+    """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays."""
     if dataset.folder.exists():
-        if keep and (there := _whole(dataset.folder)):
+        if there := _whole(dataset.folder, recipe):
             return there
         shutil.rmtree(dataset.folder)
     if hasattr(os, "sync"):
@@ -314,15 +310,15 @@ def _publish(dataset: Dataset, folder: Path, *, keep: bool) -> Dataset:
     try:
         os.replace(folder, dataset.folder)
     except OSError:
-        if there := _whole(dataset.folder):  # another import of the same content was faster
+        if there := _whole(dataset.folder, recipe):  # another import of the same content was faster
             return there
         raise
     return dataset
 
 
-def _whole(folder: Path) -> Dataset | None:
+def _whole(folder: Path, recipe: str) -> Dataset | None:
     try:
-        dataset, _ = read_manifest(folder)
+        dataset, made_by = read_manifest(folder)
     except DataError:
         return None
-    return dataset if all(dataset.path(item).is_file() for item in dataset.items) else None
+    return dataset if made_by == recipe and all(dataset.path(item).is_file() for item in dataset.items) else None
