@@ -175,7 +175,9 @@ def _read(data: bytes, name: str, need: tuple[int] | tuple[int, int] | None) -> 
         raise DataError("image.damaged", name=name) from error
     if orientation in UPRIGHT:
         notes.append("rotated")
-    if orientation in {5, 6, 7, 8}:
+    if kind not in {"JPEG", "MPO"}:
+        width, height = rgb.size
+    elif orientation in {5, 6, 7, 8}:
         width, height = height, width
     return _Read(rgb, width, height, kind, notes)
 
