@@ -1,0 +1,162 @@
+"""The command line: `thaw ui|train|resume|evaluate|predict|export|runs|doctor`. Knows arguments, languages, statuses.
+
+Imports nothing heavy before a command needs it, and sets the thread environment before torch can be imported. Every failure
+is a sentence of cause and one of remedy on standard error; a traceback goes to a log file.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+from core import log
+from core.errors import ThawError
+from core.threads import set_threads
+from core.words import LANGUAGES, Value, say
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+WEIGHTS = ("pretrained", "bundled", "random")
+STRATEGIES = ("head", "last-stage", "last-two-stages", "layerwise", "full", "scratch")
+FORMATS = ("safetensors", "onnx")
+MODULES = {
+    "train": "train",
+    "resume": "train",
+    "evaluate": "use",
+    "predict": "use",
+    "export": "use",
+    "runs": "look",
+    "doctor": "look",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status: 0 only on success, 2 for wrong usage, 130 after Ctrl-C."""
+    tongue = language()
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
+        given = ["ui", *given]
+    try:
+        args = parser(tongue).parse_args(given)
+        if args.command == "ui":
+            return _ui(args)
+        set_threads(interactive=False)
+        command = getattr(import_module(f"core.commands.{MODULES[args.command]}"), args.command)
+        status: int = command(args, tongue)
+        sys.stdout.flush()
+        return status
+    except _UsageError as error:
+        return _say("cli.usage", USAGE, tongue, reason=str(error), command=error.command)
+    except ThawError as error:
+        return _say(error.code, FAILED, tongue, **error.values)
+    except KeyboardInterrupt:
+        print(say("cli.broken_off", tongue), file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read us has gone, as `head` does; Python would complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        return _say("internal.error", FAILED, tongue, name=type(error).__name__, log=_log(given, error))
+
+
+def language() -> str:
+    """`THAW_LANGUAGE`, else that of the terminal, else English."""
+    said = (os.environ.get(name) for name in ("THAW_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
+    first = next((value for value in said if value), "en")[:2].lower()
+    return first if first in LANGUAGES else "en"
+
+
+def parser(tongue: str) -> argparse.ArgumentParser:
+    """All commands and their flags, with help in the language `tongue`."""
+
+    def words(key: str) -> str:
+        return say(f"cli.help.{key}", tongue).replace("%", "%%")
+
+    top = _Parser(prog="thaw", description=words("thaw"))
+    top.add_argument("--version", action="version", version=f"thaw {_version()}", help=words("version"))
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, **positional: str | None) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=words(name), description=words(name))
+        for argument, nargs in positional.items():
+            made.add_argument(argument, metavar=argument.upper().removesuffix("S"), nargs=nargs, help=words(argument))
+        made.add_argument("--workspace", metavar="DIR", help=words("workspace"))
+        return made
+
+    ui = command("ui")
+    ui.add_argument("--port", type=int, default=8501, metavar="N", help=words("port"))
+    ui.add_argument("--address", default="127.0.0.1", metavar="A", help=words("address"))
+    ui.add_argument("--device", default="auto", metavar="D", help=words("device"))
+    ui.add_argument("--no-browser", action="store_true", help=words("no_browser"))
+
+    train = command("train", data=None)
+    train.add_argument("--recipe", metavar="FILE", help=words("recipe"))
+    train.add_argument("--backbone", metavar="NAME", help=words("backbone"))
+    train.add_argument("--weights", metavar=f"{'|'.join(WEIGHTS)}|FILE", help=words("weights"))
+    train.add_argument("--strategy", choices=STRATEGIES, help=words("strategy"))
+    train.add_argument("--epochs", type=int, metavar="N", help=words("epochs"))
+    train.add_argument("--batch-size", type=int, metavar="N", help=words("batch_size"))
+    train.add_argument("--lr", type=float, metavar="X", help=words("lr"))
+    train.add_argument("--image-size", type=int, metavar="N", help=words("image_size"))
+    train.add_argument("--augment", metavar="NAME", help=words("augment"))
+    train.add_argument("--seed", type=int, metavar="N", help=words("seed"))
+    train.add_argument("--device", metavar="D", help=words("device"))
+    train.add_argument("--name", metavar="TEXT", help=words("name"))
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=words("set"))
+    evaluate = command("evaluate", run=None, data=None)
+    for made in (train, command("resume", run=None), evaluate):
+        made.add_argument("--report", metavar="FILE", help=words("report"))
+    predict = command("predict", run=None, images="+")
+    export = command("export", run=None)
+    export.add_argument("--format", choices=FORMATS, required=True, help=words("format"))
+    export.add_argument("--out", metavar="FILE", help=words("out"))
+    for made in (predict, command("runs"), command("doctor")):
+        made.add_argument("--json", action="store_true", help=words("json"))
+    return top
+
+
+class _UsageError(Exception):
+    def __init__(self, reason: str, command: str) -> None:
+        super().__init__(reason)
+        self.command = command
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Two sentences instead of a page of usage."""
+        raise _UsageError(message, self.prog)
+
+
+def _ui(args: argparse.Namespace) -> int:
+    from core.workspace import open_workspace
+
+    workspace = open_workspace(args.workspace)
+    from ui.server import serve
+
+    return serve(address=args.address, port=args.port, workspace=workspace, device=args.device, browser=not args.no_browser)
+
+
+def _version() -> str:
+    try:
+        return version("thaw")
+    except PackageNotFoundError:
+        return "?"
+
+
+def _say(code: str, status: int, tongue: str, **values: Value) -> int:
+    from core.console import sentences
+
+    print(sentences(code, values, tongue), file=sys.stderr)
+    return status
+
+
+def _log(given: Sequence[str], error: Exception) -> str:
+    """The log in the workspace that was asked for, or the default one."""
+    from core.workspace import default_root
+
+    at = given.index("--workspace") + 1 if "--workspace" in given else len(given)
+    folder = Path(given[at]) if at < len(given) else default_root()
+    return log.record(folder, error)

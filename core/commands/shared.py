@@ -1,0 +1,111 @@
+"""What several commands do: open the workspace, find a run, bring data, write a file."""
+
+import argparse
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from core.console import Screen
+from core.errors import DataError, StoreError
+from core.store import Run, RunStore
+from core.workspace import Workspace, default_root, open_workspace
+
+if TYPE_CHECKING:
+    from core.dataset import Dataset
+
+MODEL_FILE = "model.safetensors"
+
+
+@contextmanager
+def opened(args: argparse.Namespace) -> Iterator[RunStore]:
+    """The store of the workspace that was asked for."""
+    store = RunStore(open_workspace(args.workspace))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def find(store: RunStore, text: str) -> Run:
+    """The run that a person means: an id or the beginning of one, a name, or `last`.
+
+    Raises StoreError (`run.unknown`, `run.none`, `run.ambiguous`).
+    """
+    found = store.runs()
+    if not found:
+        raise StoreError("run.none")
+    if text == "last":
+        return found[0]
+    meant = [run for run in found if run.name == text]
+    if not meant and text:
+        meant = [run for run in found if run.id.startswith(text.upper())]
+    if not meant:
+        raise StoreError("run.unknown", run=text[:60])
+    if len(meant) > 1:
+        raise StoreError("run.ambiguous", run=text[:60], n=len(meant), ids=", ".join(run.id for run in meant[:5]))
+    return meant[0]
+
+
+def bring(text: str, workspace: Workspace, screen: Screen) -> "Dataset":
+    """The data that a person means: a demo, a zip or folder, or the id of a set in the workspace."""
+    from core.dataset import import_dataset, list_datasets, open_dataset
+
+    path = Path(text).expanduser()
+    progress = screen.progress("cli.preparing.data")
+    is_id = any(dataset.id == text for dataset in list_datasets(workspace))
+    if text.startswith("demo:") or (is_id and not path.exists()):
+        return open_dataset(workspace, text, progress=progress)
+    return import_dataset(path, workspace, progress=progress)
+
+
+def dataset_id(dataset: "Dataset") -> str:
+    """How a recipe names it."""
+    return f"demo:{dataset.demo}" if dataset.demo else dataset.id
+
+
+def model_file(store: RunStore, run: Run) -> Path:
+    """Where the model of a run lies. Raises StoreError (`run.no_model`)."""
+    file = store.folder(run.id) / MODEL_FILE
+    if not file.is_file():
+        raise StoreError("run.no_model", run=run.name)
+    return file
+
+
+def start_up() -> float:
+    """Load what trains, before the clock of a run begins; gives the seconds since this process was started."""
+    import core.training  # noqa: F401
+
+    return time.time() - float(psutil.Process(os.getpid()).create_time())
+
+
+def workspace_flag(workspace: Workspace) -> str:
+    """How to say `workspace` again, where it is not the default one."""
+    return "" if workspace.root == default_root().absolute() else f"--workspace {shlex.quote(str(workspace.root))}"
+
+
+def check_writable(file: str | None) -> None:
+    """Find out before a long run that its report has no place. Raises DataError (`cli.unwritable`)."""
+    if file is None:
+        return
+    path = Path(file).expanduser().absolute()
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise DataError("cli.unwritable", path=file)
+
+
+def write_json(file: str, content: dict[str, Any]) -> None:
+    """Whole or not at all. Raises DataError (`cli.unwritable`)."""
+    path = Path(file).expanduser().absolute()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DataError("cli.unwritable", path=file) from error

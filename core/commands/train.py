@@ -1,0 +1,194 @@
+"""`thaw train` and `thaw resume`: carry a run out in this process, show how it goes, say how it went."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from core.commands.shared import (
+    MODEL_FILE,
+    bring,
+    check_writable,
+    dataset_id,
+    find,
+    opened,
+    start_up,
+    workspace_flag,
+    write_json,
+)
+from core.console import Screen, duration, percent, plain, score_lines, sentences
+from core.drive import drive
+from core.errors import RecipeError, StoreError
+from core.events import Command, Interrupt
+from core.recipe import Recipe, augment_preset, parse
+from core.report import report
+from core.store import Run, RunStore
+from core.words import say
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.dataset import Dataset
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as a shell has it."""
+RECIPE_FLAGS = ("backbone", "weights", "epochs", "batch_size", "lr", "image_size", "seed", "device", "name")
+
+
+def train(args: argparse.Namespace, language: str) -> int:
+    """`thaw train`: open the data, write the recipe, run it here."""
+    with opened(args) as store:
+        recipe = _flags(args)
+        check_writable(args.report)
+        screen = Screen(language)
+        startup = start_up()
+        begin = time.perf_counter()
+        dataset = bring(args.data, store.workspace, screen)
+        recipe = _complete(recipe.changed(dataset=dataset_id(dataset)), args, dataset, store.workspace, screen)
+        run = store.create(recipe)
+        screen.line(
+            "cli.begin", run=run.name, id=run.id, dataset=dataset.name, n=len(dataset.items), classes=len(dataset.classes)
+        )
+        if dataset.skipped:
+            screen.line("cli.skipped", n=len(dataset.skipped))
+        return _carry_out(store, run, screen, args.report, language, time.perf_counter() - begin, startup)
+
+
+def resume(args: argparse.Namespace, language: str) -> int:
+    """`thaw resume`: go on from the last checkpoint."""
+    with opened(args) as store:
+        run = find(store, args.run)
+        check_writable(args.report)
+        if run.state != "queued" or store.is_alive(run.boot):  # else it waits for a server that is gone: it is ours
+            store.requeue(run.id)
+        screen = Screen(language)
+        startup = start_up()
+        screen.line("cli.again", run=run.name, id=run.id, epoch=run.epoch, epochs=run.recipe.epochs)
+        return _carry_out(store, run, screen, args.report, language, 0.0, startup)
+
+
+def _flags(args: argparse.Namespace) -> Recipe:
+    """The recipe of the file, if there is one, with what the flags say; data, weights and rules are filled in later."""
+    recipe = _read_recipe(args.recipe) if args.recipe else Recipe()
+    given: dict[str, Any] = {key: getattr(args, key) for key in RECIPE_FLAGS if getattr(args, key) is not None}
+    if args.augment is not None:
+        given["augment"] = augment_preset(args.augment)
+    if "epochs" in given and not args.recipe:
+        given["warmup_epochs"] = min(recipe.warmup_epochs, given["epochs"] / 2)
+    return recipe.changed(**given).assigned(args.set)
+
+
+def _read_recipe(file: str) -> Recipe:
+    """A recipe as Thaw writes it, or a report that holds one. Raises RecipeError."""
+    try:
+        text = Path(file).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RecipeError("cli.unreadable", path=file, reason=reason) from error
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and isinstance(document.get("recipe"), dict):
+        text = json.dumps(document["recipe"])
+    return parse(text)
+
+
+def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:
+    """The recipe with size, weights and rules where neither a flag nor a file has said them."""
+    from core.backbones import card, layer_tree
+    from core.strategies import apply_strategy
+
+    known = card(recipe.backbone, workspace)
+    said = {text.partition("=")[0].strip() for text in args.set}
+    if not args.recipe and args.image_size is None and "image_size" not in said:
+        size = known.image_size if known.source == "bundled" else max(Recipe().image_size, known.min_size)
+        recipe = recipe.changed(image_size=size)
+    if not args.recipe and args.weights is None and "weights" not in said:
+        weights = "random" if args.strategy == "scratch" or not known.local else "pretrained"
+        if weights == "random" and args.strategy != "scratch" and "pretrained" in known.weights:
+            screen.line("cli.no_weights", backbone=recipe.backbone)
+        recipe = recipe.changed(weights=weights)
+    if args.strategy is None and (args.recipe or said & {"strategy", "rules"}):
+        return recipe
+    tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
+    return apply_strategy(recipe, args.strategy or ("full" if recipe.weights == "random" else "last-stage"), tree)
+
+
+def _carry_out(
+    store: RunStore,
+    run: Run,
+    screen: Screen,
+    report_file: str | None,
+    language: str,
+    opening_seconds: float,
+    startup_seconds: float,
+) -> int:
+    """Drive a queued run to its end in this thread, write the report, say how it went."""
+    with _interruptible(screen) as asked:
+        ended = drive(store, run.id, watch=screen, asked=asked)
+    screen.close()
+    if ended is None:
+        raise StoreError("run.active", run=run.name)
+    found = report(store, run.id, opening_seconds=opening_seconds, startup_seconds=startup_seconds)
+    if report_file:
+        write_json(report_file, found)
+    if ended.outcome in {"finished", "stopped"}:
+        for line in _summary(store, found, language):
+            print(line)
+        return 0
+    if ended.outcome == "failed":
+        print(sentences(ended.code, ended.values, language), file=sys.stderr)
+        return 1
+    again = f"thaw resume {run.id} {workspace_flag(store.workspace)}".strip()
+    print(say(f"cli.ended.{ended.outcome}", language, run=plain(run.name), command=again), file=sys.stderr)
+    return INTERRUPTED if ended.outcome == "interrupted" else 1
+
+
+def _summary(store: RunStore, found: dict[str, Any], language: str) -> list[str]:
+    took = duration(found["seconds"]["total"], language)
+    folder = store.folder(found["run"])
+    lines = ["", say(f"cli.ended.{found['state']}", language, run=plain(found["name"]), id=found["run"], took=took)]
+    if found["validation"]:
+        best = found["validation"]
+        lines.append(say("cli.best", language, epoch=best["epoch"], accuracy=percent(best["accuracy"])))
+    if found["test"]:
+        key = "cli.test" if found["test"]["split"] == "test" else "cli.test_on_val"
+        lines += score_lines(found["test"], language, key=key)
+    if (folder / MODEL_FILE).exists():
+        lines += ["", say("cli.model", language, path=plain(str(folder / MODEL_FILE)))]
+    return [*lines, say("cli.look", language, command=f"thaw ui {workspace_flag(store.workspace)}".strip())]
+
+
+@contextmanager
+def _interruptible(screen: Screen) -> Iterator[Any]:
+    """Ctrl-C and SIGTERM become a command that saves and ends; a second one ends at once."""
+    asked: list[Command] = []
+    heard = 0
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard += 1
+        if heard > 1:
+            raise KeyboardInterrupt
+        asked.append(Interrupt())
+        screen.line("cli.saving")
+
+    def take() -> Sequence[Command]:
+        return [asked.pop()] if asked else ()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield take
+        return
+    before = {number: signal.signal(number, ring) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield take
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
