@@ -38,8 +38,8 @@ class Written:
     size_bytes: int
 
 
-def save(folder: Path, step: int, state: Mapping[str, Any], notes: Mapping[str, Value] | None = None) -> Written:
-    """Write `state` to a new file `step-00000812.ckpt` in `folder`, then its manifest, which also holds `notes`.
+def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None = None) -> Written:
+    """Write `state` to the new file `path` (see `free_name`), then its manifest, which also holds `notes`.
 
     The file appears under its name only after its bytes were flushed to the disk; an older one is never touched. When this
     returns, a power cut loses nothing of it. Equal states give equal bytes.
@@ -48,12 +48,20 @@ def save(folder: Path, step: int, state: Mapping[str, Any], notes: Mapping[str, 
     TypeError if `state` holds anything but tensors, numbers, texts, None, lists, tuples and dicts.
     """
     _only_plain(state, "state")
-    name = _free_name(folder, step)
     document = {"format": FORMAT, **state}
-    digest, size = write_durably(folder / name, lambda file: torch.save(document, file))
-    manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, "step": step, **(notes or {})}
-    write_durably(manifest_of(folder / name), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
-    return Written(name, digest, size)
+    digest, size = write_durably(path, lambda file: torch.save(document, file))
+    manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, **(notes or {})}
+    write_durably(manifest_of(path), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
+    return Written(path.name, digest, size)
+
+
+def free_name(folder: Path, step: int) -> str:
+    """`step-00000812.ckpt`, or `step-00000812-2.ckpt` where a run passes the same step again."""
+    name, turn = f"step-{step:08d}.ckpt", 1
+    while (folder / name).exists():
+        turn += 1
+        name = f"step-{step:08d}-{turn}.ckpt"
+    return name
 
 
 def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
@@ -115,15 +123,6 @@ def prune(folder: Path, keep: Iterable[str]) -> None:
 def _order(path: Path) -> tuple[int, int]:
     match = _NAME.fullmatch(path.name)
     return (int(match[1]), int(match[2] or 1)) if match else (-1, 0)
-
-
-def _free_name(folder: Path, step: int) -> str:
-    """`step-00000812.ckpt`, or `step-00000812-2.ckpt` where a run passes the same step again."""
-    name, turn = f"step-{step:08d}.ckpt", 1
-    while (folder / name).exists():
-        turn += 1
-        name = f"step-{step:08d}-{turn}.ckpt"
-    return name
 
 
 class _Hashing:

@@ -1,0 +1,138 @@
+"""Model: a trained network with everything needed to use it, as one safetensors file. Knows nothing of how it was trained.
+
+The file names its tensors as torchvision does. Its metadata holds classes, preprocessing, recipe and a digest of the
+tensors, since neither safetensors nor a disk notices a flipped bit.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from core.augment import normalised
+from core.backbones import Network, build
+from core.checkpoint import write_durably
+from core.errors import WeightsError
+from core.evaluation import softmax
+from core.images import Fit, decode
+from core.recipe import Recipe, parse
+
+FORMAT: Final = "1"
+BATCH: Final = 32
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that answers. Its answers come in single precision, in eval, in batches of 32."""
+
+    network: Network
+    recipe: Recipe
+    classes: tuple[str, ...]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the network sees, in pixels."""
+        return self.recipe.image_size
+
+    @property
+    def fit(self) -> Fit:
+        """How a picture that is not square is made so."""
+        return self.recipe.fit
+
+    def logits(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """Class scores (N, classes) of pixels (N, 3, S, S) uint8, S being `image_size`."""
+        parts = list(self.parts(pixels))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
+
+    def parts(self, pixels: torch.Tensor) -> Iterator[NDArray[np.float32]]:
+        """As `logits`, a batch at a time."""
+        network = self.network
+        device = next(network.model.parameters()).device
+        network.model.eval()
+        for some in torch.split(pixels, BATCH):
+            with torch.inference_mode():
+                image = normalised(some.to(device), network.mean, network.std)
+                outputs = network.model(image.contiguous(memory_format=torch.channels_last))
+                part: NDArray[np.float32] = outputs.float().cpu().numpy()
+            yield part
+
+    def predict(self, images: Sequence[bytes]) -> NDArray[np.float64]:
+        """Probabilities (N, classes) of image files, decoded as in training. Raises DataError (`image.*`)."""
+        decoded = [decode(data, self.image_size, self.fit).transpose(2, 0, 1) for data in images]
+        if not decoded:
+            return np.empty((0, len(self.classes)))
+        return softmax(self.logits(torch.from_numpy(np.stack(decoded))))
+
+
+def save_model(path: Path, network: Network, *, recipe: Recipe, classes: Sequence[str]) -> str:
+    """Write the model to `path`, whole or not at all; gives the file's SHA-256. Raises CheckpointError (`checkpoint.*`)."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.model.state_dict().items()}
+    preprocessing = {"size": recipe.image_size, "fit": recipe.fit, "mean": network.mean, "std": network.std}
+    metadata = {
+        "thaw": FORMAT,
+        "backbone": network.name,
+        "head": network.head,
+        "classes": json.dumps(list(classes), ensure_ascii=False),
+        "preprocessing": json.dumps(preprocessing),
+        "recipe": recipe.to_json(),
+        "tensors_sha256": _digest(tensors),
+    }
+    data = save(tensors, metadata)
+    digest, _ = write_durably(path, lambda file: file.write(data))
+    return digest
+
+
+def load_model(path: Path, device: str | torch.device = "cpu") -> Model:
+    """The model in `path`, checked tensor by tensor, on `device` and in eval.
+
+    Raises WeightsError: `model.missing`, `model.damaged`, `model.not_ours`, `model.format`.
+    """
+    metadata, tensors = _read(path)
+    recipe = parse(metadata["recipe"])
+    classes = tuple(json.loads(metadata["classes"]))
+    preprocessing = json.loads(metadata["preprocessing"])
+    network = build(metadata["backbone"], classes=len(classes), weights="random", image_size=recipe.image_size)
+    try:
+        network.model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError("model.damaged", name=path.name) from error
+    network.mean, network.std = tuple(preprocessing["mean"]), tuple(preprocessing["std"])
+    network.model.to(device).to(memory_format=torch.channels_last).eval()
+    return Model(network, recipe, classes)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors, after their digest was seen."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except FileNotFoundError as error:
+        raise WeightsError("model.missing", name=path.name) from error
+    except (OSError, SafetensorError) as error:
+        raise WeightsError("model.damaged", name=path.name) from error
+    if not {"thaw", "backbone", "classes", "preprocessing", "recipe", "tensors_sha256"} <= metadata.keys():
+        raise WeightsError("model.not_ours", name=path.name)
+    if metadata["thaw"] != FORMAT:
+        raise WeightsError("model.format", name=path.name, format=metadata["thaw"], known=FORMAT)
+    if metadata["tensors_sha256"] != _digest(tensors):
+        raise WeightsError("model.damaged", name=path.name)
+    return metadata, tensors
+
+
+def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,34 @@
+"""Chance that repeats: torch's generators and numpy's Philox, both as pure functions of a few numbers.
+
+torch's default generator belongs to the whole process; a server has threads. So who needs it takes it for a moment, seeded
+by what it is doing, and leaves it as it was: nothing has to be remembered from one step to the next.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+import torch
+
+_TURN: Final = threading.Lock()
+
+
+def number(*key: int) -> int:
+    """A number of 63 bits that looks random and depends on every number of `key` (each at least 0)."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
+
+
+@contextmanager
+def seeded(*key: int, device: torch.device | None = None) -> Iterator[None]:
+    """Inside, torch's generators of CPU and `device` start from `key`; no other thread that asks here has them meanwhile."""
+    devices = [device.index or 0] if device is not None and device.type == "cuda" else []
+    with _TURN, torch.random.fork_rng(devices=devices):
+        torch.manual_seed(number(*key))
+        yield
+
+
+def stream(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    """Numbers for one `purpose` of one epoch: Philox is counter-based (Salmon et al. 2011), so these three decide alone."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, purpose]))

@@ -1,0 +1,199 @@
+"""The training loop: a generator of events that receives commands. It knows no page, no store and no thread.
+
+Epochs, batches, steps stand in `_learn`; what one of them does, in `Job` and `Learner`.
+"""
+
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from core import checkpoint
+from core.errors import ThawError, TrainingError
+from core.evaluation import scores, softmax
+from core.events import Command, Discard, Ended, Event, Interrupt, Measuring, Outcome, Stop, Tested
+from core.model import BATCH, save_model
+from core.recipe import Recipe
+from core.training.answers import write_answers
+from core.training.job import Job
+from core.training.opening import opened
+from core.training.place import Place
+from core.workspace import Workspace
+
+MODEL_FILE = "model.safetensors"
+TEST_FILE = "test.json"
+OUTCOMES: dict[str, Outcome] = {"stop": "stopped", "pause": "paused", "interrupt": "interrupted", "discard": "discarded"}
+
+
+def train(
+    recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+) -> Generator[Event, Command | None, None]:
+    """Carry out `recipe`: events out, commands in (`command = events.send(...)`), and `Ended` last, whatever happens.
+
+    Checkpoints, the best model and the test's answers are written to `folder`. `resume` is a checkpoint there: the
+    continuation repeats to the bit what an unbroken run would have done, on a CPU with the same threads and versions.
+    A ThawError becomes `Ended(outcome="failed")`; anything else is a defect and is raised.
+    """
+    desk = Desk()
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = torch.get_num_threads()
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    try:
+        for event in _attempt(recipe, workspace, folder, resume, desk):
+            desk.hear((yield event.model_copy(update={"clock": desk.clock()})))
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Desk:
+    """Where commands arrive, and the clock."""
+
+    def __init__(self) -> None:
+        self.command: Command | None = None
+        """The last one; nothing follows a Discard."""
+        self._begin = time.monotonic()
+
+    def hear(self, command: Command | None) -> None:
+        """Take in a command."""
+        if command is not None and not isinstance(self.command, Discard):
+            self.command = command
+
+    @property
+    def leaving(self) -> bool:
+        """Told to end without finishing anything."""
+        return self.command is not None and not isinstance(self.command, Stop)
+
+    def go_on(self, seconds: float) -> None:
+        """This run had worked for so long before this attempt."""
+        self._begin -= seconds
+
+    def clock(self) -> float:
+        """Seconds of work on this run."""
+        return time.monotonic() - self._begin
+
+
+def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | None, desk: Desk) -> Iterator[Event]:
+    job: Job | None = None
+    try:
+        if resume:
+            desk.go_on(float(checkpoint.read_manifest(resume).get("clock", 0.0)))
+        job = yield from opened(
+            recipe,
+            workspace=workspace,
+            folder=folder,
+            resume=resume,
+            told=lambda: desk.leaving or (desk.command is not None and resume is None),
+        )
+        yield from _learn(job, desk)
+        yield from _leave(job, desk) if desk.leaving else _finish(job, desk)
+        yield _ended(job, desk)
+    except (ThawError, RuntimeError, ValueError, MemoryError) as error:
+        known = _explained(error, recipe, job)
+        if known is None:
+            raise
+        ended = _ended(job, desk)
+        if job or not desk.command:  # else it was told while it was being opened, and therefore gave up
+            ended = ended.model_copy(update={"outcome": "failed", "reason": "", "code": known.code, "values": known.values})
+        yield ended
+
+
+def _learn(job: Job, desk: Desk) -> Iterator[Event]:
+    """Epochs, batches, steps. Ends when there is nothing left to learn, or soon after a command."""
+    if desk.command is None:
+        yield job.started()
+    while not job.over and desk.command is None:
+        for rows in job.batches():
+            job.step(rows)
+            if job.readable:
+                yield from job.read()
+                if desk.command:
+                    break
+                if job.save_due:
+                    yield job.save(desk.clock())
+                    job.prune()
+        if not desk.leaving:
+            yield from _close_epoch(job, desk)
+
+
+def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
+    """Validate, judge, save; a run that was stopped does so in the middle of an epoch, too."""
+    part, outputs = job.material.val, []
+    for output in job.outputs(part):
+        outputs.append(output)
+        yield Measuring(what="val", done=min(len(outputs) * job.recipe.batch_size, len(part)), total=len(part))
+        if desk.leaving:
+            return
+    yield job.close_epoch(outputs)
+    yield job.save(desk.clock())
+    job.prune()
+
+
+def _leave(job: Job, desk: Desk) -> Iterator[Event]:
+    """End as quickly as it can be done without losing a step; or without a trace."""
+    if isinstance(desk.command, Discard):
+        checkpoint.prune(job.folder, ())
+        for name in (MODEL_FILE, TEST_FILE):
+            (job.folder / name).unlink(missing_ok=True)
+    elif job.unsaved:
+        yield job.save(desk.clock())
+        job.prune()
+
+
+def _finish(job: Job, desk: Desk) -> Iterator[Event]:
+    """Bring back the best epoch, keep it as a model, and measure it once on images that it has never met."""
+    if job.place.best_epoch is None:  # stopped before its first step
+        return
+    model, material = job.best_model(), job.material
+    save_model(job.folder / MODEL_FILE, model.network, recipe=job.recipe, classes=model.classes)
+    split: Literal["val", "test"] = "test" if len(material.test) else "val"
+    part = material.test if split == "test" else material.val
+    parts = []
+    for logits in model.parts(part.pixels):
+        parts.append(logits)
+        yield Measuring(what=split, done=min(len(parts) * BATCH, len(part)), total=len(part))
+        if desk.leaving:
+            yield from _leave(job, desk)
+            return
+    if parts:
+        probabilities = softmax(np.concatenate(parts))
+        epoch = job.place.best_epoch
+        write_answers(job.folder / TEST_FILE, material, part, probabilities, split=split, epoch=epoch)
+        figures = scores(part.labels.numpy(), probabilities, model.classes, material.majority)
+        yield Tested(split=split, epoch=epoch, scores=figures, file=TEST_FILE)
+
+
+def _ended(job: Job | None, desk: Desk) -> Ended:
+    """The last word of an attempt in which nothing went wrong. A run that was stopped when it was over has finished."""
+    command, place = desk.command, job.place if job else Place()
+    reason: Literal["early_stop", "user", "shutdown", ""] = ""
+    if job and job.over and not desk.leaving:
+        command = None
+        reason = "early_stop" if place.epoch <= job.recipe.epochs else ""
+    elif command:
+        reason = "shutdown" if isinstance(command, Interrupt) else "user"
+    return Ended(
+        outcome=OUTCOMES[command.kind] if command else "finished",
+        step=place.step,
+        epoch=place.reached,
+        best_epoch=place.best_epoch,
+        reason=reason,
+    )
+
+
+def _explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError | None:
+    """What a person can do about `error`; None if it is a defect of ours."""
+    if isinstance(error, ThawError):
+        return error
+    short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if short:
+        device = str(job.learner.device) if job else recipe.device
+        return TrainingError(
+            "training.out_of_memory", device=device, batch_size=recipe.batch_size, image_size=recipe.image_size
+        )
+    if str(error).startswith("Expected more than 1 value per channel when training"):
+        return TrainingError("training.batch_of_one", backbone=recipe.backbone, image_size=recipe.image_size)
+    return None

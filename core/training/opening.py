@@ -1,0 +1,119 @@
+"""Opening a run: recipe to Job, fresh or from a checkpoint, telling meanwhile what it does and what has changed."""
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core import checkpoint
+from core.backbones import Network, build, layer_tree
+from core.device import choose_device, choose_precision
+from core.errors import CheckpointError, TrainingError
+from core.events import Event, Notice, Preparing
+from core.optim import apply_plan, make_optimizer
+from core.plan import Plan, plan
+from core.recipe import Recipe, parse
+from core.tasks import TASKS
+from core.training.job import Job
+from core.training.learner import Learner
+from core.training.material import Watched, divide, load
+from core.workspace import Workspace
+
+OUTSIDE = {"name", "device", "threads", "dataset"}
+"""Fields of a recipe that may change without a word: other notices speak of them."""
+
+
+def opened(
+    recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None, told: Callable[[], bool]
+) -> Generator[Event, None, Job]:
+    """Data, network, plan, optimizer; then the checkpoint `resume`, if there is one. Gives up soon after `told` is true.
+
+    Raises every ThawError that choices, data, weights, device or checkpoint can cause.
+    """
+    device = choose_device(recipe.device)
+    state = checkpoint.load(resume) if resume else None
+    dataset, splits = divide(recipe, workspace)
+    tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
+    the_plan = plan(tree, recipe.rules)
+    if not the_plan.groups:
+        raise TrainingError("training.nothing_learns", backbone=recipe.backbone)
+
+    images = len(splits.train) + len(splits.val) + len(splits.test)
+    loading = Watched(
+        Preparing(what="data", done=0, total=images),
+        lambda progress, cancelled: load(recipe, dataset, splits, workspace, progress, cancelled),
+        told,
+    )
+    yield from loading
+    building = Watched(
+        Preparing(what="model", done=0, total=1),
+        lambda progress, cancelled: build(
+            recipe.backbone,
+            classes=len(dataset.classes),
+            weights=recipe.weights,
+            workspace=workspace,
+            seed=recipe.seed,
+            image_size=recipe.image_size,
+            progress=progress,
+            cancelled=cancelled,
+        ),
+        told,
+    )
+    yield from building
+    task = TASKS["classification"](label_smoothing=recipe.label_smoothing)
+    learner = _learner(recipe, building.result, the_plan, task, device)
+    job = Job(recipe, folder, loading.result, learner, task, the_plan)
+    yield Preparing(what="model", done=1, total=1)
+    if not len(job.material.val):
+        yield Notice(code="training.no_validation")
+    if resume and state:
+        try:
+            job.go_on(state, resume.name)
+        except (RuntimeError, TypeError, KeyError) as error:
+            raise CheckpointError(
+                "checkpoint.other_network", name=resume.name, backbone=recipe.backbone, n=len(dataset.classes)
+            ) from error
+        yield from _changes(state, job.state())
+    return job
+
+
+def _learner(recipe: Recipe, network: Network, the_plan: Plan, task: Any, device: torch.device) -> Learner:
+    network.model.to(device).to(memory_format=torch.channels_last)
+    apply_plan(network.model, the_plan)
+    optimizer = make_optimizer(
+        network.model,
+        the_plan,
+        kind=recipe.optimizer,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    return Learner(
+        network,
+        the_plan,
+        task,
+        optimizer,
+        device=device,
+        precision=choose_precision(recipe.precision, device, network.model),
+        choice=recipe.augment,
+        image_size=recipe.image_size,
+        seed=recipe.seed,
+    )
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Notice]:
+    """Why a continuation cannot be exactly what the unbroken run would have been."""
+    if before["fingerprint"] != now["fingerprint"]:
+        yield Notice(code="training.other_data")
+    if before["versions"]["torch"] != now["versions"]["torch"]:
+        values = {"before": before["versions"]["torch"], "now": now["versions"]["torch"]}
+        yield Notice(code="training.other_versions", values=values)
+    if (before["device"], before["precision"]) != (now["device"], now["precision"]):
+        places = {key: f"{state['device']} ({state['precision']})" for key, state in (("before", before), ("now", now))}
+        yield Notice(code="training.other_device", values=dict(places))
+    elif before["device"] == "cpu" and before["threads"] != now["threads"]:
+        yield Notice(code="training.other_threads", values={"before": before["threads"], "now": now["threads"]})
+    old, new = (parse(state["recipe"]).model_dump(exclude=OUTSIDE) for state in (before, now))
+    if fields := [name for name in old if old[name] != new[name]]:
+        yield Notice(code="training.other_recipe", values={"fields": ", ".join(fields)})
