@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -71,7 +72,8 @@ def export_model(run_folder: Path, format: str, out: Path) -> ExportReport:
     except OSError as error:
         raise ExportError("export.cannot_write", path=str(out), reason=error.strerror or str(error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or its folder is none: nothing to tidy up
+            part.unlink()
     return ExportReport(
         path=out,
         format=format,
