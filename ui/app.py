@@ -21,7 +21,7 @@ def main() -> None:
         st.title(t("app.alone.title"))
         st.text(t("app.alone.remedy"))
         return
-    st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
+    st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(list(navigation.pages().values()), position="top")
     frame.header()
     page.run()

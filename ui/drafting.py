@@ -15,7 +15,7 @@ from core.strategies import STRATEGIES, apply_strategy
 from ui import services
 
 if TYPE_CHECKING:
-    from core.backbones import Card
+    from core.backbones.card import Card
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Image sizes that are proposed, in pixels."""
@@ -88,7 +88,7 @@ def with_size(recipe: Recipe, chosen: "Card | None" = None) -> Recipe:
         return recipe.changed(image_size=chosen.image_size)
     side = median_side(recipe.dataset) if recipe.dataset else 64
     size = max((one for one in SIZES if one <= side), default=SIZES[0])
-    return recipe.changed(image_size=max(size, chosen.min_size))
+    return recipe.changed(image_size=chosen.nearest_size(size))
 
 
 def median_side(dataset_id: str) -> float:

@@ -42,14 +42,17 @@ def go(name: str) -> NoReturn:
 
 
 def next_step(name: str, label: str, *, key: str, disabled: bool = False, why: str = "") -> None:
-    """The one clear way on at the end of a page: a primary button, and beside it the reason where it cannot be pressed."""
-    with st.container(horizontal=True, vertical_alignment="center", key=f"{key}.row"):
+    """The one clear way on, always in sight at the foot of the page; beside it the reason where it cannot be pressed."""
+    with (
+        st.bottom,
+        st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key=f"{key}.row"),
+    ):
+        if disabled and why:
+            st.caption(why, width="content")
         if st.button(
             label, key=key, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=disabled
         ):
             go(name)
-        if disabled and why:
-            st.caption(why)
 
 
 def _show(name: str) -> Callable[[], None]:

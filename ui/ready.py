@@ -41,8 +41,9 @@ def _network(recipe: Recipe) -> Obstacle | None:
         card = services.backbone(recipe.backbone)
     except ThawError:
         return Obstacle("backbone_gone", {"backbone": recipe.backbone}, "model")
-    if recipe.image_size < card.min_size:
-        return Obstacle("too_small", {"size": recipe.image_size, "least": card.min_size, "title": card.title}, "size")
+    if not card.allows(recipe.image_size):
+        near = card.nearest_size(recipe.image_size)
+        return Obstacle("size", {"size": recipe.image_size, "near": near, "title": card.title}, "size")
     if recipe.weights == "pretrained" and "pretrained" not in card.weights:
         return Obstacle("no_pretrained", {"title": card.title}, "random")
     if recipe.weights not in ("pretrained", "bundled", "random") and not Path(recipe.weights).is_file():
@@ -57,7 +58,7 @@ def _network(recipe: Recipe) -> Obstacle | None:
 def repair(recipe: Recipe, fix: str) -> Recipe:
     """The draft with one obstacle out of the way. Raises RecipeError for a fix that is no change of the draft."""
     if fix == "size":
-        return recipe.changed(image_size=services.backbone(recipe.backbone).min_size)
+        return recipe.changed(image_size=services.backbone(recipe.backbone).nearest_size(recipe.image_size))
     if fix == "random":
         return drafting.with_weights(recipe, "random")
     if fix == "rules":

@@ -25,6 +25,7 @@ import streamlit as st
 from anyio import to_thread
 from plotly import graph_objects  # noqa: F401  the same
 from starlette.middleware import Middleware
+from streamlit.runtime.pages_manager import PagesManager
 from uvicorn.config import LOGGING_CONFIG
 
 from core.errors import ThawError
@@ -46,6 +47,7 @@ BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
     from core.engine import Engine
+
     from core.store import RunStore
 
     def start() -> tuple[RunStore, Engine, Workspace]:
@@ -77,6 +79,9 @@ def on_script_error(error: Exception) -> bool:
     st.error(f"{text.cause(known)}  \n{text.remedy(known)}", icon=":material/error:")
     return True
 
+
+PagesManager.uses_pages_directory = False
+"""`ui/pages` is no folder of scripts. `st.navigation` says so too, but a deep link may come before its first run."""
 
 app = st.App(
     HERE.with_name("app.py"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from core.estimate import Estimate
 
-    from core.backbones import Card
+    from core.backbones.card import Card
     from core.dataset import Dataset, Item
     from core.history import Curve, RunState
     from core.layers import LayerTree

@@ -11,10 +11,10 @@ from ui import drafting, services, state
 from ui.components.cards import Card as Tile
 from ui.components.cards import Tools, cards
 from ui.parts import notes
-from ui.text import compact, figure, percent, plain, size, t
+from ui.text import compact, figure, has, percent, plain, size, t
 
 if TYPE_CHECKING:
-    from core.backbones import Card
+    from core.backbones.card import Card
 
 FILE = "file"
 
@@ -30,7 +30,7 @@ def gallery() -> None:
             ("speed", t("model.sort.speed"), False),
         ),
         only=t("model.only_local"),
-        found=t("model.found"),
+        found=t("model.found", n="{n}"),
         none=t("model.none"),
     )
     cards(
@@ -61,7 +61,7 @@ def tile(card: "Card") -> Tile:
         card.title,
         facts=tuple(facts),
         badges=(badge(card),),
-        find=f"{card.family} {card.source}",
+        find=f"{card.family} {card.name} {card.source}",
         sort=sort,
         kept=card.local,
     )
@@ -82,7 +82,8 @@ def chosen() -> None:
     card = services.backbone(recipe.backbone)
     with st.container(border=True, key=state.key("model", "chosen")):
         st.subheader(plain(card.title), anchor=False)
-        st.caption(t("model.chosen.facts", family=plain(card.family), licence=plain(card.licence)))
+        st.markdown(t(f"family.{card.family}"))
+        st.caption(t("model.chosen.licence", licence=licence(card)), help=t("model.chosen.licence.help"))
         kinds = [kind for kind in ("bundled", "pretrained", "random") if kind in card.weights] + [FILE]
         st.segmented_control(
             t("model.weights"),
@@ -100,6 +101,12 @@ def chosen() -> None:
             _download(card)
         elif kind == FILE:
             _own_file()
+
+
+def licence(card: "Card") -> str:
+    """What the licence of the weights is and allows, in a few words where they are known."""
+    key = f"licence.{card.licence}"
+    return t(key) if has(key) else plain(card.licence)
 
 
 def kind_of(weights: str) -> str:

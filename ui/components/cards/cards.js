@@ -102,6 +102,7 @@ class Mount {
     box.style.setProperty("--width", `${data.width}px`)
     box.style.maxHeight = data.height ? `${data.height}px` : ""
     box.classList.toggle("limited", data.height > 0)
+    box.classList.toggle("few", !tools)
     box.setAttribute("aria-label", data.label)
     box.onkeydown = event => this.key(event)
     for (const card of data.cards) {
