@@ -47,7 +47,6 @@ BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
     from core.engine import Engine
-
     from core.store import RunStore
 
     def start() -> tuple[RunStore, Engine, Workspace]:

@@ -26,11 +26,10 @@ from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
-    from core.engine import Engine
-    from core.estimate import Estimate
-
     from core.backbones.card import Card
     from core.dataset import Dataset, Item
+    from core.engine import Engine
+    from core.estimate import Estimate
     from core.history import Curve, RunState
     from core.layers import LayerTree
     from core.plan import Plan
