@@ -20,7 +20,7 @@ from pathlib import Path
 from core.dataset import names
 from core.dataset.layout import arrange, suffix
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
-from core.dataset.source import MAX_FILE_BYTES, Entry, open_source
+from core.dataset.source import MAX_FILE_BYTES, Entry, check_room, open_source
 from core.dataset.summary import problems
 from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
@@ -74,7 +74,7 @@ def import_dataset(
     what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused (`data.no_images`,
     `data.none_usable`, `data.one_class`, `data.too_few`).
     """
-    with open_source(source, free_at=workspace.datasets) as opened:
+    with open_source(source) as opened:
         tables = [entry for entry in opened.entries if f".{suffix(entry.name)}" in TABLES]
         others = {entry.name: entry for entry in opened.entries if f".{suffix(entry.name)}" not in TABLES}
         skipped = list(opened.refused)
@@ -90,6 +90,7 @@ def import_dataset(
                 )
             else:
                 files.append(Labelled(file, place.label, place.split, others[file].read))
+        check_room(opened.name, sum(others[file.name].size for file in files), workspace.datasets)
         title = name.strip() or opened.name.removesuffix(".zip").removesuffix(".ZIP")
         return build(
             files, workspace, name=title, source=opened.name, skipped=skipped, notices=layout.notices,

@@ -19,7 +19,7 @@ def parts(name: str) -> tuple[str, ...]:
 
 def ignored(name: str) -> bool:
     """Whether a system put this there, not a person: hidden files, `__MACOSX`, `Thumbs.db` and the like."""
-    return any(part.startswith(".") or part.lower() in IGNORED for part in parts(name))
+    return any((part.startswith(".") and part != "..") or part.lower() in IGNORED for part in parts(name))
 
 
 def unsafe(name: str) -> bool:

@@ -11,7 +11,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from core.errors import DataError
 
 MAX_ENTRIES = 200_000
 MAX_BYTES = 20 * 2**30
+"""Of an archive, unpacked."""
 MAX_FILE_BYTES = 200 * 2**20
 MAX_RATIO = 200
 RATIO_FROM_BYTES = 100 * 2**20
@@ -54,34 +55,33 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, *, free_at: Path) -> Iterator[Source]:
-    """The files at `path`; `free_at` is on the disk that will hold them.
+def open_source(path: Path) -> Iterator[Source]:
+    """The files at `path`, which stays open inside the `with`.
 
     Raises DataError: `data.missing`, `data.not_a_zip`, `data.zip_damaged`, `data.encrypted`, `data.too_many_entries`,
-    `data.bomb`, `data.overlap`, `data.too_big`, `data.no_space`, `data.unreadable_folder`.
+    `data.bomb`, `data.overlap`, `data.too_big`, `data.unreadable_folder`.
     """
     if path.is_dir():
-        yield _limited(_folder(path), free_at)
+        yield _folder(path)
         return
-    if not path.exists():
+    if not path.is_file():
         raise DataError("data.missing", path=str(path))
-    try:
-        with path.open("rb") as file, _zip(file, path.name) as archive:
-            yield _limited(_archive(archive, path), free_at)
-    except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, UnicodeError) as error:
-        raise DataError("data.zip_damaged", name=path.name) from error
-    except PermissionError as error:
-        raise DataError("data.missing", path=str(path)) from error
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            source = _archive(stack.enter_context(_zip(file, path.name)), path)
+        except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError, OverflowError) as error:
+            raise DataError("data.zip_damaged", name=path.name) from error
+        except OSError as error:
+            raise DataError("data.missing", path=str(path)) from error
+        yield source
 
 
-def _limited(source: Source, free_at: Path) -> Source:
-    total = sum(entry.size for entry in source.entries)
-    if total > MAX_BYTES:
-        raise DataError("data.too_big", name=source.name, size=_gigabytes(total), limit=_gigabytes(MAX_BYTES))
-    free = shutil.disk_usage(free_at).free
-    if total > free - RESERVE_BYTES:
-        raise DataError("data.no_space", name=source.name, size=_gigabytes(total), free=_gigabytes(free))
-    return source
+def check_room(name: str, needed: int, folder: Path) -> None:
+    """Raises DataError (`data.no_space`) unless `needed` bytes fit on the disk of `folder` and leave a reserve."""
+    free = shutil.disk_usage(folder).free
+    if needed > free - RESERVE_BYTES:
+        raise DataError("data.no_space", name=name, size=_gigabytes(needed), free=_gigabytes(free))
 
 
 def _gigabytes(size: int) -> str:
@@ -129,10 +129,10 @@ def _archive(archive: zipfile.ZipFile, path: Path) -> Source:
     refused: list[Skipped] = []
     lock = threading.Lock()
     for info, name in zip(infos, _names(infos), strict=True):
-        if names.ignored(name):
-            continue
         if names.unsafe(name):
             refused.append(Skipped(name, "data.unsafe_name", {"name": name}))
+        elif names.ignored(name):
+            continue
         elif info.create_system == 3 and stat.S_IFMT(info.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
             refused.append(Skipped(name, "data.link", {"name": name}))
         elif name.endswith("/"):
@@ -157,6 +157,8 @@ def _check_bomb(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], path: Pa
     packed = path.stat().st_size
     if unpacked > RATIO_FROM_BYTES and unpacked > MAX_RATIO * packed:
         raise DataError("data.bomb", name=path.name, size=_gigabytes(unpacked), packed=_gigabytes(packed), limit=MAX_RATIO)
+    if unpacked > MAX_BYTES:
+        raise DataError("data.too_big", name=path.name, size=_gigabytes(unpacked), limit=_gigabytes(MAX_BYTES))
     ordered = sorted(infos, key=lambda info: info.header_offset)
     ends = [info.header_offset + 30 + info.compress_size for info in ordered]
     starts = [info.header_offset for info in ordered[1:]] + [archive.start_dir]
@@ -175,7 +177,7 @@ def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading
             with lock:
                 file.close()
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        raise OSError(str(error)) from error
+        raise OSError(str(error) or type(error).__name__) from error
 
 
 def _folder(path: Path) -> Source:
@@ -222,9 +224,15 @@ def _read_file(path: str) -> bytes:
 
 
 def _sorted(name: str, entries: list[Entry], folders: list[str], refused: list[Skipped]) -> Source:
+    """All in natural order; of files that have one name (an archive may hold such) the first."""
+    by_name: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.name in by_name:
+            refused.append(Skipped(entry.name, "data.same_name", {"name": entry.name}))
+        by_name.setdefault(entry.name, entry)
     return Source(
         name,
-        tuple(sorted(entries, key=lambda entry: names.natural(entry.name))),
-        tuple(sorted(folders, key=names.natural)),
+        tuple(sorted(by_name.values(), key=lambda entry: names.natural(entry.name))),
+        tuple(sorted(set(folders), key=names.natural)),
         tuple(sorted(refused, key=lambda skipped: names.natural(skipped.name))),
     )

@@ -155,7 +155,8 @@ class _Finder:
         beside = "/".join((*names.parts(names.folded(table))[:-1], key))
         last = key.rsplit("/", 1)[-1]
         exact = self.by_path.get(beside) or self.by_path.get(key)
-        return exact or self._under(self.by_name.get(last, []), key) or self.by_stem.get(last, []) if key else []
+        hits = exact or self._under(self.by_name.get(last, []), key) or self.by_stem.get(last, []) if key else []
+        return [hit for hit in hits if hit.endswith(said)] or hits  # twins that differ in capitals alone
 
     def _under(self, files: list[str], key: str) -> list[str]:
         """Of files with the right last name, those whose path ends as the table says, else all."""
