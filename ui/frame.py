@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.words import LANGUAGES
-from ui import services, state
+from ui import navigation, services, state
 from ui.parts import notes
-from ui.text import plain, set_title, strategy, t
+from ui.text import percent, plain, set_title, strategy, t
 
 
 def header() -> None:
@@ -33,11 +33,27 @@ def _here() -> None:
     """Data set, backbone, strategy: what the next run will be, and what is still missing."""
     recipe = state.recipe()
     name = services.dataset_name(recipe.dataset)
-    st.caption(
-        f":material/photo_library: {plain(set_title(recipe.dataset, name)) if name else t('frame.no_data')}", width="content"
-    )
-    st.caption(f":material/account_tree: {plain(recipe.backbone)}", width="content")
-    st.caption(f":material/tune: {strategy(recipe.strategy)}", width="content")
+    data = plain(set_title(recipe.dataset, name)) if name else t("frame.no_data")
+    for icon, words in (
+        (navigation.ICONS["data"], data),
+        (navigation.ICONS["model"], plain(recipe.backbone)),
+        (":material/tune:", strategy(recipe.strategy)),
+    ):
+        st.caption(f"{icon} {words}", width="content")
+    if services.active_runs():
+        _at_work()
+
+
+@st.fragment(run_every=2.0)
+def _at_work() -> None:
+    """What is being trained in this moment, on every page."""
+    running, *waiting = services.active_runs() or (None,)
+    if running is None:
+        st.rerun()
+    now = services.run_state(running.id)
+    words = t("frame.training", name=plain(running.name), share=percent(now.fraction, 0))
+    more = f" · {t('frame.queued', n=len(waiting))}" if waiting else ""
+    st.caption(f":orange[{navigation.ICONS['train']} {words}{more}]", width="content")
 
 
 def apology(error: Exception) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from core.images import decode
-from core.recipe import Recipe
+from core.recipe import AUGMENT_PRESETS, Recipe
 from ui import services
 
 PREVIEW_SIDE = 192
@@ -30,8 +30,10 @@ def _preview(recipe: Recipe, many: int) -> tuple[bytes, ...]:
     from core.augment import working_size
 
     data = services.dataset(recipe.dataset)
-    step = max(1, len(data.items) // (many // 2))
-    chosen = data.items[::step][: many // 2]
+    different = (
+        many if recipe.augment == AUGMENT_PRESETS["none"] else many // 2
+    )  # the others show the same ones changed again
+    chosen = data.items[:: max(1, len(data.items) // different)][:different]
     side = working_size(recipe.augment, recipe.image_size)
     pixels = np.stack([decode(data.image(item), side, recipe.fit, name=item.name) for item in chosen])
     pictures = changed(pixels, recipe.augment, recipe.image_size, recipe.seed, many)

@@ -6,7 +6,6 @@ answered here is the same for every browser tab.
 
 import hashlib
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from core.errors import ThawError
 from core.events import Command
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
+from ui import warmup
 from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
@@ -347,15 +347,15 @@ def estimate(recipe: Recipe, made: "LayerTree", planned: "Plan") -> "Estimate":
     from core.estimate import estimate as reckon
 
     images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
-    return reckon(made, planned, recipe, images=images, flops_per_second=_speed(recipe.device))
+    return reckon(made, planned, recipe, images=images, flops_per_second=speed(recipe.device))
 
 
-def _speed(device: str) -> float | None:
-    """Measured once in the background, as soon as torch is there."""
+def speed(device: str) -> float | None:
+    """Calculations per second of a device; None until it was measured, in the background and as soon as torch is there."""
     from core.estimate import measure_speed
 
     job = _here().jobs.find("speed", device)
-    if job is None and "torch" in sys.modules:
+    if job is None and warmup.done.is_set():
         _here().jobs.start("speed", device, lambda progress, cancelled: measure_speed(device))
     return float(job.result) if job is not None and job.state == "done" else None
 

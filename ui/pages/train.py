@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from ui import services, state
-from ui.parts import live, notes, settings, start
+from ui.parts import live, notes, settings, start, tree
 from ui.text import plain, t
 
 
@@ -54,3 +54,4 @@ def _draft() -> None:
     with right:
         start.card()
         start.preview()
+    tree.await_speed()

@@ -6,10 +6,11 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.events import Discard, Pause, Stop
+from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
 from ui.parts import notes
-from ui.text import compact, count, duration, figure, percent, plain, said, t
+from ui.text import compact, count, duration, figure, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
     from core.events import Command
@@ -32,18 +33,19 @@ BADGES = {
 def show(run: "Run") -> None:
     """Everything about one run that is at work, waits, rests or has ended."""
     _title(run)
-    active = run.state in ACTIVE
-    place = st.container(key=state.key("train", "figures"))
-    with place:
-        st.fragment(_figures, run_every=1.0 if active else None)(run.id, run.state)
+    now = services.run_state(run.id)
+    with st.container(key=state.key("train", "figures")):
+        st.fragment(_figures, run_every=1.0 if run.state in ACTIVE else None)(
+            run.id, run.state, begun=now.started is not None
+        )
     _controls(run)
     if run.state not in ("queued", "discarded"):
-        now = services.run_state(run.id)
         live_chart(
             run.id,
             key=state.key("train", "chart", run.id),
             language=state.language(),
-            groups=tuple((group.name, group.lr_scale) for group in now.groups),
+            groups={group.name: group.lr_scale for group in now.groups},
+            steps_per_epoch=now.started.steps_per_epoch if now.started else 0,
         )
         for notice in now.notices:
             st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
@@ -54,16 +56,31 @@ def _title(run: "Run") -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.header(plain(run.name), anchor=False, width="content")
         st.badge(t(f"state.{run.state}"), icon=icon, color=color)  # type: ignore[arg-type]
+    st.caption(recipe_line(run.recipe))
 
 
-def _figures(run_id: str, drawn: str) -> None:
-    """Ticks once a second while the run is active; when its state is another one the whole page is drawn again."""
+def recipe_line(recipe: Recipe) -> str:
+    """What a run is made of, in one line."""
+    name = services.dataset_name(recipe.dataset) or recipe.dataset
+    return t(
+        "train.recipe",
+        dataset=plain(set_title(recipe.dataset, name)),
+        backbone=plain(recipe.backbone),
+        strategy=strategy(recipe.strategy),
+        epochs=recipe.epochs,
+        batch=recipe.batch_size,
+        side=recipe.image_size,
+    )
+
+
+def _figures(run_id: str, drawn: str, *, begun: bool) -> None:
+    """Ticks once a second while the run is active; when it begins or its state changes the whole page is drawn again."""
     try:
         run, now = services.run(run_id), services.run_state(run_id)
     except ThawError as error:
         notes.failure(error, key=state.key("train", "tick"))
         return
-    if run.state != drawn:
+    if run.state != drawn or (now.started is not None) != begun:
         st.rerun()
     st.progress(_share(now), text=sentence(run, now))
     best = run.best_val_accuracy
@@ -143,15 +160,14 @@ def _controls(run: "Run") -> None:
                 navigation.go("try_it")
             if run.state == "stopped":
                 _resume(run.id, primary=False)
-        if run.state in (*ACTIVE, "paused", "interrupted"):
-            if st.button(
-                t("train.discard"),
-                key=state.key("train", "discard"),
-                type="tertiary",
-                icon=":material/delete:",
-                disabled=bool(told),
-            ):
-                _confirm(run.id)
+        if run.state in (*ACTIVE, "paused", "interrupted") and st.button(
+            t("train.discard"),
+            key=state.key("train", "discard"),
+            type="tertiary",
+            icon=":material/delete:",
+            disabled=bool(told),
+        ):
+            _confirm(run.id)
         st.button(
             t("train.another"), key=state.key("train", "another"), type="tertiary", icon=":material/add:", on_click=_another
         )

@@ -5,11 +5,12 @@ import base64
 import streamlit as st
 
 from core.errors import ThawError
+from core.plan import plan
 from core.recipe import Recipe
 from ui import navigation, previews, ready, services, state
 from ui.components.gallery import Picture, gallery
 from ui.parts import notes
-from ui.text import plain, set_title, size, strategy, t
+from ui.text import duration, plain, set_title, size, strategy, t
 
 
 def card() -> None:
@@ -21,6 +22,7 @@ def card() -> None:
         st.subheader(t("train.start.title"), anchor=False)
         if recipe.dataset and blocked is None:
             st.markdown(_plan(recipe))
+            _costs(recipe)
         st.text_input(
             t("train.set.name"),
             placeholder=t("train.set.name.example"),
@@ -54,6 +56,18 @@ def _plan(recipe: Recipe) -> str:
         dataset=plain(name),
         epochs=recipe.epochs,
     )
+
+
+def _costs(recipe: Recipe) -> None:
+    """How long and how much memory, about; the page is drawn again when the machine's speed is known."""
+    made = services.tree(recipe)
+    reckoned = services.estimate(recipe, made, plan(made, recipe.rules))
+    memory = size(reckoned.memory_bytes)
+    seconds = reckoned.seconds_per_epoch
+    if seconds is None:
+        st.caption(t("train.cost.memory", memory=memory))
+    else:
+        st.caption(t("train.cost", time=duration(seconds * recipe.epochs), memory=memory))
 
 
 def _hint(recipe: Recipe) -> None:

@@ -91,6 +91,19 @@ def totals(made: "LayerTree") -> None:
         )
 
 
+def await_speed() -> None:
+    """Draw the page again as soon as the machine's speed has been measured; nothing where it is known."""
+    device = state.recipe().device
+    if services.speed(device) is None:
+        _ticking(device)
+
+
+@st.fragment(run_every=1.0)
+def _ticking(device: str) -> None:
+    if services.speed(device) is not None:
+        st.rerun()
+
+
 def rates(planned: Plan) -> str:
     """The rates in use, low to high: ×0.01 to ×1."""
     scales = sorted(set(planned.rates().values()))
