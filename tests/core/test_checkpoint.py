@@ -1,0 +1,203 @@
+"""A checkpoint is on the disk whole or not at all, says when it is not what was saved, and never runs code."""
+
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from core import checkpoint
+from core.checkpoint import checkpoints, free_name, load, manifest_of, prune, save
+from core.errors import CheckpointError
+
+
+def state(number: int) -> dict[str, object]:
+    return {
+        "weights": {"a.b": torch.full((40, 50), float(number)), "half": torch.ones(3, dtype=torch.bfloat16)},
+        "numbers": [number, 0.1, True, None],
+        "text": "雪",
+    }
+
+
+def put(folder: Path, number: int) -> Path:
+    name = free_name(folder, number)
+    save(folder / name, state(number), {"clock": 1.5})
+    return folder / name
+
+
+def same(left: object, right: object) -> bool:
+    if isinstance(left, torch.Tensor):
+        return isinstance(right, torch.Tensor) and left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return isinstance(right, dict) and left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "step-00000812.ckpt"
+    written = save(path, state(812), {"clock": 1.5})
+    assert (written.file, written.size_bytes) == ("step-00000812.ckpt", path.stat().st_size)
+    assert checkpoint.read_manifest(path) == {
+        "format": 1,
+        "sha256": written.sha256,
+        "size_bytes": written.size_bytes,
+        "clock": 1.5,
+    }
+    for loaded in (load(path), load(path, written.sha256)):
+        assert same(loaded, {"format": 1, **state(812)})
+
+
+def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
+    assert save(tmp_path / "step-00000001.ckpt", state(7)).sha256 == save(tmp_path / "step-00000002.ckpt", state(7)).sha256
+
+
+def test_a_name_is_never_used_twice(tmp_path: Path) -> None:
+    names = [put(tmp_path, step).name for step in (5, 5, 5, 12)]
+    assert names == ["step-00000005.ckpt", "step-00000005-2.ckpt", "step-00000005-3.ckpt", "step-00000012.ckpt"]
+    assert [path.name for path in checkpoints(tmp_path)] == names
+
+
+@pytest.mark.parametrize("place", [0, 1, 100, 4096, -300, -1])
+def test_one_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
+    path = put(tmp_path, 1)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"step-00000001\.ckpt is damaged"):
+        load(path)
+
+
+def test_a_cut_file_a_wrong_hash_and_a_missing_one_are_told_apart(tmp_path: Path) -> None:
+    path = put(tmp_path, 1)
+    with pytest.raises(CheckpointError) as caught:
+        load(path, "0" * 64)
+    assert caught.value.code == "checkpoint.damaged"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.damaged"
+    manifest_of(path).write_text("not json")
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.no_manifest"
+    path.unlink()
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.missing"
+
+
+def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    path = put(tmp_path, 1)
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.format"
+
+
+class Planted:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.mkdir, (str(self.marker),))
+
+
+def test_code_in_a_file_is_not_run_even_with_the_right_hash(tmp_path: Path) -> None:
+    path, marker = tmp_path / "step-00000001.ckpt", tmp_path / "ran"
+    digest, _ = checkpoint.write_durably(path, lambda file: torch.save({"format": 1, "x": Planted(marker)}, file))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(path, digest)
+    digest, _ = checkpoint.write_durably(path, lambda file: file.write(pickle.dumps(Planted(marker), 2)))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load(path, digest)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("odd", [Path("x"), {1.5: "key"}, {"deep": [set()]}])
+def test_only_plain_values_are_saved(tmp_path: Path, odd: object) -> None:
+    with pytest.raises(TypeError, match="state"):
+        save(tmp_path / "step-00000001.ckpt", {"odd": odd})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+@pytest.mark.parametrize("after", [0, 3000, 9000])
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, after: int
+) -> None:
+    old = put(tmp_path, 1)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    sent = 0
+    real = os.write
+
+    def write(descriptor: int, data: bytes) -> int:
+        nonlocal sent
+        sent += len(data)
+        if sent > after:
+            raise OSError(number, os.strerror(number))
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(CheckpointError) as caught:
+        put(tmp_path, 2)
+    monkeypatch.undo()
+    assert caught.value.code == ("checkpoint.unwritable" if number == errno.EIO else "checkpoint.disk_full")
+    assert str(tmp_path) in caught.value.cause
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert same(load(old), {"format": 1, **state(1)})
+
+
+class Crash(BaseException):
+    """The process is gone: nothing after it runs, not even tidying."""
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_a_crash_at_any_system_call_leaves_every_acknowledged_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    old = put(tmp_path, 1)
+    real, real_unlink = getattr(os, call), Path.unlink
+    for turn in range(1, 100):
+        calls = 0
+
+        def falling(*given: object, at: int = turn, **named: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls >= at:
+                raise Crash
+            return real(*given, **named)
+
+        monkeypatch.setattr(os, call, falling)
+        monkeypatch.setattr(Path, "unlink", lambda *given, **named: None)
+        acknowledged = False
+        try:
+            new = put(tmp_path, 2)
+            acknowledged = True
+        except (Crash, RuntimeError):  # torch turns what a write raises into its own error
+            pass
+        monkeypatch.setattr(os, call, real)
+        monkeypatch.setattr(Path, "unlink", real_unlink)
+        for path in checkpoints(tmp_path):
+            assert load(path)["numbers"][0] == int(path.name[5:13])
+        assert old in checkpoints(tmp_path)
+        if acknowledged:
+            assert new in checkpoints(tmp_path)
+            return
+        prune(tmp_path, [old.name])
+        assert sorted(path.name for path in tmp_path.iterdir()) == [old.name, manifest_of(old).name]
+    pytest.fail("saving never came to an end")
+
+
+def test_prune_keeps_what_it_is_told_to_keep(tmp_path: Path) -> None:
+    paths = [put(tmp_path, step) for step in (1, 2, 3, 4)]
+    (tmp_path / "model.safetensors").write_text("not mine")
+    (tmp_path / ".step-00000009.ckpt.0123.tmp").write_text("half")
+    prune(tmp_path, [paths[1].name, paths[3].name])
+    assert checkpoints(tmp_path) == (paths[1], paths[3])
+    kept = {"model.safetensors"} | {name for path in (paths[1], paths[3]) for name in (path.name, manifest_of(path).name)}
+    assert {path.name for path in tmp_path.iterdir()} == kept
