@@ -61,7 +61,7 @@ async def curve(request: Request) -> Response:
     """The points of a run's curves after `since`, or those between the steps `from` and `to`."""
     run, query = request.path_params["run"], request.query_params
     if not RUN_ID.fullmatch(run):
-        return refusal(404, "store.unknown_run")
+        return refusal(404, "run.unknown")
 
     def ask() -> dict[str, Any]:
         found = services.curve(run)

@@ -1,0 +1,80 @@
+"""A Chromium, and the demo page of our components to drive with it. Every test ends with: no request left this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+KNOWN = "sha256-THxz9J9"
+"""One harmless inline line of Streamlit's own page, refused by our policy."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the demo page: `?page=tree`, `?page=chart`, `?page=upload`."""
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "pages" / "serve.py"), str(port), str(tmp_path_factory.mktemp("demo"))],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab of 1280 x 900. Fails the test if the page asked another machine, threw an error or wrote one to the console."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    wrong: list[str] = []
+    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:", "about:")
+    page.on("request", lambda r: None if r.url.startswith(local) else wrong.append(f"asked {r.url}"))
+    page.on("websocket", lambda w: None if w.url.startswith(local) else wrong.append(f"asked {w.url}"))
+    page.on("pageerror", lambda e: wrong.append(f"threw {e}"))
+    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and KNOWN not in m.text else None)
+    yield page
+    context.close()
+    assert wrong == []

@@ -1,0 +1,74 @@
+"""One component a page, chosen by the address: ?page=tree&net=resnet18&lang=zh."""
+
+import json
+from functools import cache
+
+import streamlit as st
+
+from core.backbones import layer_tree as read
+from core.layers import LayerTree
+from core.recipe import BlockRule
+from core.words import LANGUAGES
+from ui.components.layer_tree import layer_tree
+from ui.components.live_chart import live_chart
+from ui.components.upload import upload
+
+
+@cache
+def network(name: str) -> LayerTree:
+    return read(name, classes=10, image_size=224)
+
+
+def tree_page() -> None:
+    tree = network(st.query_params.get("net", "resnet18"))
+    head_only = (BlockRule(path="", trainable=False), BlockRule(path=tree.head, trainable=True))
+    deep = [row for row in tree.rows if row.children and row.path != tree.head][-1]
+    last = (*head_only, BlockRule(path=deep.path, trainable=True, lr_scale=0.1))
+    presets = {"head": head_only, "last": last, "all": ()}
+    st.session_state.setdefault("rules", presets[st.query_params.get("preset", "last")])
+    st.session_state.setdefault("of", tree.backbone)
+    if st.session_state.of != tree.backbone:
+        st.session_state.update(of=tree.backbone, rules=presets["last"])
+
+    def use(name: str) -> None:
+        st.session_state.rules = presets[name]
+
+    with st.container(horizontal=True):
+        for name in presets:
+            st.button(name, key=f"preset_{name}", on_click=use, args=(name,))
+        busy = st.toggle("busy", key="busy")
+        shown = st.toggle("shown", value=True, key="shown")
+    if shown:
+        st.session_state.rules = layer_tree(
+            tree, st.session_state.rules, key="tree", language=LANG, base_lr=0.001, disabled=busy
+        )
+    with st.container(key="rules"):
+        st.code(json.dumps({r.path: [r.trainable, r.lr_scale] for r in st.session_state.rules}), language=None)
+
+
+def chart_page() -> None:
+    many = {f"encoder.layer_{n}": 0.65**n for n in range(12)}
+    live_chart(
+        st.query_params.get("run", "01JCQ8Y5T0000000000000VE01"),
+        key="chart",
+        language=LANG,
+        groups=many if st.query_params.get("groups") == "many" else {"": 1.0, "layer4": 0.1},
+        steps_per_epoch=50,
+    )
+    if st.toggle("again", key="again"):
+        st.write("a run of the page")
+
+
+def upload_page() -> None:
+    done = upload(key="upload", language=LANG)
+    if done:
+        st.session_state.done = done
+    with st.container(key="result"):
+        st.code(str(st.session_state.get("done")), language=None)
+
+
+LANG = st.query_params.get("lang", LANGUAGES[0])
+
+if __name__ == "__main__":
+    st.set_page_config(page_title="Components", layout="wide", page_icon=None)
+    {"tree": tree_page, "chart": chart_page, "upload": upload_page}[st.query_params.get("page", "tree")]()

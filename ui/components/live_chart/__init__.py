@@ -1,0 +1,54 @@
+"""The curves of one run while it learns and afterwards: loss, accuracy, and the learning rate of each group.
+
+Outside of Streamlit's runs it asks the delta route by itself, so nothing flickers and a zoom stays; when the run has ended it
+stops asking. Knows a run by its id only.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from core.words import catalogue
+from ui.routes import PLOTLY_URL
+
+HERE = Path(__file__).parent
+_mount = st.components.v2.component(
+    "thaw_live_chart",
+    html=(HERE / "live_chart.html").read_text("utf-8"),
+    css=(HERE / "live_chart.css").read_text("utf-8"),
+    js=(HERE / "live_chart.js").read_text("utf-8"),
+    isolate_styles=False,
+)
+
+
+def live_chart(
+    run_id: str,
+    *,
+    key: str,
+    language: str,
+    groups: Mapping[str, float] | None = None,
+    steps_per_epoch: int = 0,
+    every_seconds: float = 1.0,
+) -> None:
+    """Draw the curves of `run_id`, and keep them up to date until it ends.
+
+    `groups` are parameter groups by name with their scale of the base learning rate (`Plan.rates()`); without them there is
+    no chart of rates. With `steps_per_epoch` the axis counts epochs, else steps.
+    """
+    base = str(st.get_option("server.baseUrlPath")).strip("/")  # our routes get no prefix from Streamlit: a proxy maps them
+    prefix = f"/{base}" if base else ""
+    _mount(
+        key=key,
+        data={
+            "run": run_id,
+            "url": f"{prefix}/api/runs/{run_id}/curve",
+            "plotly": prefix + PLOTLY_URL,
+            "groups": dict(groups or {}),
+            "steps_per_epoch": steps_per_epoch,
+            "every": every_seconds,
+            "words": {
+                name.removeprefix("chart."): text for name, text in catalogue(language).items() if name.startswith("chart.")
+            },
+        },
+    )

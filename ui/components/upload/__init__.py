@@ -1,0 +1,99 @@
+"""Bring a data set from the browser: a zip, a folder or pictures, straight to the disk of the server and with nothing lost.
+
+Knows how bytes travel; what they are is looked at when they are imported. Words of refusals come from the catalogues by the
+codes that the upload route answers with.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.words import catalogue
+from ui import services
+from ui.uploads import SUFFIXES
+
+HERE = Path(__file__).parent
+NAMED = 200
+"""Failed files that are given by name."""
+_mount = st.components.v2.component(
+    "thaw_upload",
+    html=(HERE / "upload.html").read_text("utf-8"),
+    css=(HERE / "upload.css").read_text("utf-8"),
+    js=(HERE / "upload.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What has arrived."""
+
+    path: Path
+    """The zip, or the folder in which everything lies; inside the workspace's uploads, to be removed once imported."""
+    files: int
+    bytes: int
+    skipped: int
+    """Files of other kinds that the browser did not send."""
+    failed: tuple[tuple[str, str], ...]
+    """(name as given, code) of files that did not arrive, the first few hundred; words: `error.upload.<code>.cause`."""
+    failed_count: int
+
+
+def upload(*, key: str, language: str) -> Uploaded | None:
+    """Show where to drop files; gives what has arrived, once, in the run after it did."""
+    place = f"{key}:ticket"
+    if services.tickets().folder(st.session_state.get(place, "")) is None:
+        st.session_state[place] = services.tickets().new()
+    token = str(st.session_state[place])
+    base = str(st.get_option("server.baseUrlPath")).strip("/")
+    said = _mount(
+        key=key,
+        data={
+            "url": f"/{base}/api/upload" if base else "/api/upload",
+            "token": token,
+            "suffixes": list(SUFFIXES),
+            "words": _words(language),
+        },
+        on_done_change=_nothing,
+    ).done
+    return _arrived(said, token) if isinstance(said, dict) and said.get("token") == token else None
+
+
+def _arrived(said: dict[str, Any], token: str) -> Uploaded | None:
+    """What lies in the folder of `token`. What the browser says of it is only repeated as figures."""
+    folder = services.tickets().folder(token)
+    if folder is None or not folder.is_dir():
+        return None
+    if said.get("cancelled"):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.endswith(".part")]
+    inside = list(folder.iterdir())
+    failed = [pair for pair in said.get("failed", []) if isinstance(pair, list) and len(pair) == 2]
+    return Uploaded(
+        path=inside[0] if len(inside) == 1 and (inside[0].is_dir() or inside[0].suffix.lower() == ".zip") else folder,
+        files=len(files),
+        bytes=sum(file.stat().st_size for file in files),
+        skipped=_count(said.get("skipped")),
+        failed=tuple((str(name), str(code)) for name, code in failed[:NAMED]),
+        failed_count=_count(said.get("failed_count")),
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _words(language: str) -> dict[str, str]:
+    texts = catalogue(language)
+    words = {name.removeprefix("upload."): text for name, text in texts.items() if name.startswith("upload.")}
+    for name, text in texts.items():
+        if name.startswith("error.upload.") and name.endswith(".cause"):
+            words["error." + name.removeprefix("error.upload.").removesuffix(".cause")] = text
+    return words
+
+
+def _nothing() -> None:
+    """Streamlit keeps a trigger only of values that somebody listens to."""
