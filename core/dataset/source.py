@@ -161,8 +161,8 @@ def _check_bomb(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], path: Pa
         raise DataError("data.too_big", name=path.name, size=_gigabytes(unpacked), limit=_gigabytes(MAX_BYTES))
     ordered = sorted(infos, key=lambda info: info.header_offset)
     ends = [info.header_offset + 30 + info.compress_size for info in ordered]
-    starts = [info.header_offset for info in ordered[1:]] + [archive.start_dir]
-    if any(end > start for end, start in zip(ends, starts, strict=True)):
+    starts = [info.header_offset for info in ordered] + [archive.start_dir]
+    if any(end > start for end, start in zip(ends, starts[1:], strict=True)):
         raise DataError("data.overlap", name=path.name)
 
 
