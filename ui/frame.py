@@ -16,7 +16,7 @@ def header() -> None:
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small", key="frame.header"
     ):
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content", key="frame.here"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.here"):
             _here()
         st.segmented_control(
             t("frame.language"),

@@ -266,8 +266,8 @@ def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
             forget_pictures(made.id)
             return made
         finally:
-            if upload:
-                rmtree(source if source.is_dir() else source.parent, ignore_errors=True)
+            if upload and source.is_relative_to(here.workspace.uploads):
+                rmtree(here.workspace.uploads / source.relative_to(here.workspace.uploads).parts[0], ignore_errors=True)
 
     return here.jobs.start("import", name or source.name, work)
 

@@ -47,6 +47,12 @@ def said(code: str, values: dict[str, Value]) -> str:
     return _sentence(code, values) if has(code) else plain(code)
 
 
+def said_cause(code: str, values: dict[str, Value] | None = None) -> str:
+    """The cause of a stored error code as it is, for places that show no Markdown; the code itself if it has no words."""
+    key = f"error.{code}.cause"
+    return t(key, **(values or {})) if has(key) else code
+
+
 def _sentence(key: str, values: dict[str, Value]) -> str:
     return t(key, **{name: plain(value) if isinstance(value, str) else value for name, value in values.items()})
 

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
+from core.dataset import Refused
 from core.errors import DataError
 from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
-from ui.parts import notes
-from ui.text import count, percent, plain, t
+from ui.parts import look, notes
+from ui.text import count, percent, plain, said_cause, t
 
 WAYS = ("upload", "folder")
 JOB = state.key("data", "import")
+LOST = state.key("data", "lost")
 
 
 def show() -> None:
@@ -24,6 +27,7 @@ def show() -> None:
         return
     if job is not None:
         _ended(job)
+    _lost()
     way = st.segmented_control(
         t("data.bring.way"),
         WAYS,
@@ -53,10 +57,32 @@ def current() -> Job | None:
 
 
 def _upload() -> None:
-    arrived = upload(key=state.key("data", "upload"), language=state.language())
-    if arrived is not None:
-        state.put(JOB, services.start_import(arrived.source, arrived.name, upload=True).id)
-        st.rerun()
+    widget = state.key("data", "upload")
+    arrived = upload(key=widget, language=state.language())
+    if arrived is None:
+        return
+    state.forget(f"{widget}:ticket")  # the next upload gets a folder of its own
+    state.put(LOST, arrived.failed)
+    name = arrived.path.stem if arrived.path.suffix else arrived.path.name
+    loose = arrived.path.parent == services.workspace().uploads
+    state.put(JOB, services.start_import(arrived.path, t("data.bring.unnamed") if loose else name, upload=True).id)
+    st.rerun()
+
+
+def _lost() -> None:
+    """Files that did not arrive, by name: nothing is dropped without a word."""
+    lost = state.value(LOST) or ()
+    if not lost:
+        return
+    st.warning(t("data.lost", n=len(lost)), icon=":material/cloud_off:")
+    rows = [(name, said_cause(f"upload.{code}")) for name, code in lost]
+    st.dataframe(
+        pd.DataFrame(rows, columns=[t("data.skipped.file"), t("data.skipped.why")]),
+        key=state.key("data", "lost-table"),
+        hide_index=True,
+        height=min(38 * (len(rows) + 1), 240),
+        alt=t("data.lost", n=len(lost)),
+    )
 
 
 def _folder() -> None:
@@ -107,6 +133,9 @@ def _ended(job: Job) -> None:
         st.rerun()
     elif job.state == "failed" and job.error is not None:
         notes.failure(job.error, key=state.key("data", "failed"))
+        if isinstance(job.error, Refused) and job.error.skipped:
+            with st.expander(t("data.import.files", n=len(job.error.skipped)), key=state.key("data", "refused")):
+                look.skipped(job.error.skipped, key=state.key("data", "refused-table"))
     else:
         st.caption(t("data.import.cancelled", name=plain(job.name)))
 

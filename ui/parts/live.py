@@ -10,7 +10,7 @@ from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
 from ui.parts import notes
-from ui.text import compact, count, duration, figure, percent, plain, said, set_title, strategy, t
+from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
     from core.events import Command
@@ -82,26 +82,37 @@ def _figures(run_id: str, drawn: str, *, begun: bool) -> None:
         return
     if run.state != drawn or (now.started is not None) != begun:
         st.rerun()
-    st.progress(_share(now), text=sentence(run, now))
-    best = run.best_val_accuracy
+    if run.state in ("finished", "stopped"):
+        st.success(sentence(run, now), icon=":material/check_circle:")
+    else:
+        st.progress(_share(now), text=sentence(run, now))
+    active = run.state in ACTIVE
     with st.grid(4, min_column_width=150, gap="small"):
-        st.metric(
-            t("train.live.epoch"),
-            f"{min(now.epoch, now.epochs_total)} / {now.epochs_total or run.recipe.epochs}",
-            border=True,
-        )
-        st.metric(t("train.live.speed"), compact(now.images_per_second) if now.images_per_second else "–", border=True)
-        left = duration(now.seconds_left) if drawn in ACTIVE else duration(run.seconds)
-        st.metric(t("train.live.left") if drawn in ACTIVE else t("train.live.took"), left, border=True)
-        st.metric(
-            t("train.live.best"),
-            percent(best),
-            t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else None,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help=t("train.live.best.help"),
-        )
+        epochs = now.epochs_total or run.recipe.epochs
+        _figure("epoch", f"{min(now.epoch, epochs)} / {epochs}", percent(now.fraction, 0))
+        if active or run.test_accuracy is None:
+            speed = compact(now.images_per_second) if now.images_per_second else "–"
+            _figure("speed", speed, now.started.device if now.started else "–")
+        else:
+            _figure("test", percent(run.test_accuracy), t("train.live.test.of", n=now.scores.images if now.scores else 0))
+        if active:
+            _figure("left", duration(now.seconds_left), t("train.live.worked", time=duration(now.seconds)))
+        else:
+            _figure("took", duration(run.seconds), moment(run.ended))
+        best = t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else t("train.live.best.none")
+        _figure("best", percent(run.best_val_accuracy), best)
+
+
+def _figure(name: str, value: str, below: str) -> None:
+    st.metric(
+        t(f"train.live.{name}"),
+        value,
+        below,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help=t(f"train.live.{name}.help"),
+    )
 
 
 def sentence(run: "Run", now: "RunState") -> str:

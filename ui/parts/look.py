@@ -1,14 +1,16 @@
 """Looking at a data set: how many pictures of each class, what they look like, what was left out and why."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
-from core.dataset import Dataset, Item
+from core.dataset import Dataset, Item, Skipped
 from core.errors import ThawError
 from ui import charts, services, state
 from ui.components.gallery import Picture, gallery
 from ui.parts import notes
-from ui.text import count, has, listed, percent, plain, size, t
+from ui.text import count, has, listed, percent, plain, said_cause, size, t
 
 ALL = -1
 SAMPLES = 24
@@ -103,22 +105,25 @@ def problems(data: Dataset) -> None:
         return
     share = len(data.skipped) / (len(data.skipped) + len(data.items))
     st.markdown(f":orange[:material/report:] {t('data.skipped.some', n=len(data.skipped), share=percent(share))}")
-    table = skipped_table(data)
+    skipped(data.skipped, key=state.key("data", "skipped"))
+
+
+def skipped(files: Sequence[Skipped], *, key: str) -> None:
+    """Files that were kept out, each with its reason and what helps."""
+    table = skipped_table(files)
     st.dataframe(
         table,
-        key=state.key("data", "skipped"),
+        key=key,
         hide_index=True,
-        height=min(38 * (len(table) + 1), 320),
-        alt=t("data.skipped.some", n=len(data.skipped), share=percent(share)),
+        height=min(36 * (len(table) + 1) + 3, 320),
+        alt=t("data.skipped.alt"),
     )
 
 
-def skipped_table(data: Dataset) -> pd.DataFrame:
+def skipped_table(files: Sequence[Skipped]) -> pd.DataFrame:
     """One row a file kept out: name, reason, remedy, in words without Markdown."""
     rows = []
-    for one in data.skipped:
-        key = f"error.{one.code}"
-        cause = t(f"{key}.cause", **one.values) if has(f"{key}.cause") else one.code
-        remedy = t(f"{key}.remedy", **one.values) if has(f"{key}.remedy") else ""
-        rows.append((one.name, cause, remedy))
+    for one in files:
+        key = f"error.{one.code}.remedy"
+        rows.append((one.name, said_cause(one.code, one.values), t(key, **one.values) if has(key) else ""))
     return pd.DataFrame(rows, columns=[t("data.skipped.file"), t("data.skipped.why"), t("data.skipped.remedy")])

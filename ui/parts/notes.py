@@ -47,7 +47,7 @@ def notices(found: Sequence[tuple[str, dict[str, Value]]], *, key: str) -> None:
 
 def waiting(sentence: str) -> None:
     """Something is on its way; the page asks again by itself."""
-    st.caption(f":material/hourglass_top: {sentence}")
+    st.caption(f":material/hourglass_top: {sentence}", width="content")
 
 
 def lead(title: str, sentence: str) -> None:
