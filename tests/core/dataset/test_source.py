@@ -249,7 +249,10 @@ def test_a_folder_with_names_that_are_no_utf_8_is_read(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40), min_size=1, max_size=6, unique=True
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40),
+        min_size=1,
+        max_size=6,
+        unique=True,
     )
 )
 @pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,44 @@
+"""The strokes that demo pictures are made of."""
+
+import numpy as np
+import pytest
+
+from core.dataset.canvas import SIDE, X, Y, blurred, color, mix, noise, rough, step
+
+
+def test_coordinates_are_pixel_centres_from_minus_one_to_one() -> None:
+    assert (X[0, 0], X[0, -1], Y[0, 0], Y[-1, 0]) == (-1 + 1 / SIDE, 1 - 1 / SIDE, -1 + 1 / SIDE, 1 - 1 / SIDE)
+
+
+@pytest.mark.parametrize("draw", [noise, rough])
+def test_noise_is_smooth_bounded_and_follows_from_its_seed(draw: object) -> None:
+    first, again, other = (draw(np.random.default_rng(seed), 5) for seed in (1, 1, 2))  # type: ignore[operator]
+    assert (first.shape, first.dtype) == ((SIDE, SIDE), np.float32)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.abs(first).max() < 1.6
+    assert np.abs(np.diff(first, axis=0)).max() < 0.3
+
+
+def test_a_step_is_zero_below_one_above_and_half_between() -> None:
+    values = np.array([-1.0, 0.0, 1.0, 2.0, 3.0], np.float32)
+    assert step(0, 2, values).tolist() == [0, 0, 0.5, 1, 1]
+    assert step(2, 0, values).tolist() == [1, 1, 0.5, 0, 0]
+
+
+def test_mixing_puts_a_colour_over_a_picture_by_its_share() -> None:
+    below = np.zeros((3, SIDE, SIDE), np.float32)
+    share = step(-0.5, 0.5, X)
+    mixed = mix(below, (1.0, 0.5, 0.0), share)
+    assert np.allclose(mixed[0], share)
+    assert np.allclose(mixed[1], share / 2)
+    assert not mixed[2].any()
+    assert color((1.0, 0.5, 0.0)).shape == (3, 1, 1)
+
+
+def test_blurring_keeps_the_mean_and_the_range() -> None:
+    sharp = (X > 0).astype(np.float32)
+    soft = blurred(sharp, 16)
+    assert abs(float(soft.mean()) - 0.5) < 0.01
+    assert (float(soft.min()) >= 0, float(soft.max()) <= 1) == (True, True)
+    assert np.abs(np.diff(soft, axis=1)).max() < 0.3

@@ -1,0 +1,68 @@
+"""The demos are there without a network, in both languages, and are what they say they are."""
+
+import io
+from importlib.machinery import ModuleSpec
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.dataset import DEMOS, open_dataset
+from core.dataset import demos as module
+from core.words import LANGUAGES, say
+from core.workspace import Workspace
+
+
+@pytest.mark.parametrize("key", DEMOS)
+def test_every_demo_has_a_title_and_a_story(key: str) -> None:
+    for language in LANGUAGES:
+        assert say(f"demo.{key}.title", language)
+        assert len(say(f"demo.{key}.story", language)) > 40
+
+
+@pytest.mark.parametrize("key", DEMOS)
+def test_a_demo_announces_what_its_files_hold(key: str) -> None:
+    files = list(DEMOS[key].files())
+    assert len(files) == DEMOS[key].images
+    assert sorted({file.label for file in files}) == sorted(DEMOS[key].classes)
+    assert len({file.name for file in files}) == len(files)
+
+
+def test_the_digits_are_scikit_learns_scans(workspace: Workspace) -> None:
+    dataset = open_dataset(workspace, "demo:digits")
+    assert (dataset.id, dataset.demo, dataset.classes) == ("demo-digits", "digits", tuple("0123456789"))
+    assert list(dataset.counts().values()) == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert (dataset.skipped, dataset.notices) == ((), ())
+    image = Image.open(io.BytesIO(dataset.image(dataset.items[0])))
+    assert (image.format, image.size) == ("PNG", (64, 64))
+
+
+def test_the_scans_read_past_scikit_learn_are_those_it_loads() -> None:
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    assert np.array_equal(module._scans(), np.column_stack([scans.data, scans.target]))
+
+
+def test_where_scikit_learn_keeps_its_files_elsewhere_it_loads_them_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = module._scans()
+    monkeypatch.setattr(module, "find_spec", lambda name: ModuleSpec(name, None, is_package=True))
+    assert np.array_equal(module._scans(), expected)
+
+
+def test_a_digit_is_dark_ink_on_paper_with_a_margin() -> None:
+    scan = np.zeros((8, 8), np.uint8)
+    scan[:, 3:5] = 16
+    pixels = np.asarray(Image.open(io.BytesIO(module._digit(scan))))
+    assert pixels[0, 0] == 255
+    assert pixels[32, 32] < 10
+    assert pixels[0].min() > 200
+
+
+def test_the_leaves_come_in_whole(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dict.fromkeys(module.COUNTS, 3)
+    monkeypatch.setattr(module, "COUNTS", few)
+    dataset = open_dataset(workspace, "demo:leaves")
+    assert dataset.counts() == {"blight": 3, "healthy": 3, "leaf spot": 3, "powdery mildew": 3, "rust": 3}
+    assert dataset.skipped == ()
+    assert {(item.width, item.height, item.suffix) for item in dataset.items} == {(128, 128, "jpg")}
