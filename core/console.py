@@ -13,6 +13,7 @@ from core.errors import ThawError
 from core.events import EpochDone, Event, Measuring, Notice, Preparing, Started, StepDone
 from core.words import Value, catalogue, say
 
+BAR = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
 MOST_CLASSES = 20
 """Rows of the table of classes; of more, the ones with the lowest F1 are shown."""
 
@@ -23,8 +24,12 @@ def plain(text: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """One decimal; a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    """One decimal; a dash for None. What is neither nothing nor all is not rounded to it."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
 def duration(seconds: float, language: str) -> str:
@@ -183,7 +188,7 @@ class Screen:
                 leave=False,
                 dynamic_ncols=True,
                 mininterval=0.2,
-                bar_format="{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}",
+                bar_format=BAR if total > 1 else "{desc} {elapsed}",
             )
         elif isinstance(what, str) and not what.startswith("cli.measuring"):
             print(title, file=self._stream, flush=True)

@@ -165,9 +165,10 @@ class History:
         )
 
     def _tick(self, clock: float) -> None:
-        if not self._active and self._ended is not None:  # a continuation: the clock of the last attempt is its begin
+        if not self._active and self._ended is not None:
             self._preparing = self._tested = self._ended = None
-        if not self._active:
+        if not self._active:  # a continuation goes on with the clock of its checkpoint
+            self._clock = clock if self.attempts else 0.0
             self.attempts.append((self._clock, None, self._clock))
             self._active = True
             self.curve.done = False

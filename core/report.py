@@ -3,6 +3,7 @@
 Figures are given as they were measured: accuracies and shares in [0, 1], losses in nats, times in seconds.
 """
 
+import math
 from typing import Any
 
 from core.errors import ThawError
@@ -78,7 +79,10 @@ def _error(error: tuple[str, dict[str, Any]] | None) -> dict[str, Any] | None:
 def _seconds(history: History, tested: Tested | None, epochs: tuple[EpochDone, ...], opening: float) -> dict[str, float]:
     """`total`: from opening the data to the end of the test; `prepare`: to the first step; `train`: with validation."""
     attempts = history.attempts
-    prepare = sum((now if start is None else start) - begin for begin, start, now in attempts)
+    prepare, later = 0.0, math.inf  # what an attempt did after the checkpoint of a later one is not part of the run
+    for begin, start, now in reversed(attempts):
+        prepare += max(min(now if start is None else start, later) - begin, 0.0)
+        later = min(later, begin)
     work = attempts[-1][2] if attempts else 0.0
     end = tested.clock if tested else work
     test = max(tested.clock - epochs[-1].clock, 0.0) if tested and epochs else 0.0

@@ -53,6 +53,17 @@ def find(store: RunStore, text: str) -> Run:
     return meant[0]
 
 
+def check_data(text: str, workspace: Workspace) -> None:
+    """Find out before anything slow is loaded that there is no such data. Raises DataError."""
+    from core.dataset import DEMOS, list_datasets, open_dataset
+
+    if text.startswith("demo:"):
+        if text.removeprefix("demo:") not in DEMOS:
+            open_dataset(workspace, text)
+    elif not Path(text).expanduser().exists() and all(dataset.id != text for dataset in list_datasets(workspace)):
+        raise DataError("data.missing", path=text)
+
+
 def bring(text: str, workspace: Workspace, screen: Screen) -> "Dataset":
     """The data that a person means: a demo, a zip or folder, or the id of a set in the workspace."""
     from core.dataset import import_dataset, list_datasets, open_dataset

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.commands.shared import (
     MODEL_FILE,
     bring,
+    check_data,
     check_writable,
     dataset_id,
     find,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as a shell has it."""
+BUNDLED_SIDE = 96
+"""Pixels: a small network for a first try need not see much."""
 RECIPE_FLAGS = ("backbone", "weights", "epochs", "batch_size", "lr", "image_size", "seed", "device", "name")
 
 
@@ -46,6 +49,7 @@ def train(args: argparse.Namespace, language: str) -> int:
     with opened(args) as store:
         recipe = _flags(args)
         check_writable(args.report)
+        check_data(args.data, store.workspace)
         screen = Screen(language)
         startup = start_up()
         begin = time.perf_counter()
@@ -108,10 +112,11 @@ def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", work
     known = card(recipe.backbone, workspace)
     said = {text.partition("=")[0].strip() for text in args.set}
     if not args.recipe and args.image_size is None and "image_size" not in said:
-        size = known.image_size if known.source == "bundled" else max(Recipe().image_size, known.min_size)
+        size = min(known.image_size, BUNDLED_SIDE) if known.source == "bundled" else Recipe().image_size
+        size = known.nearest_size(size)
         recipe = recipe.changed(image_size=size)
     if not args.recipe and args.weights is None and "weights" not in said:
-        weights = "random" if args.strategy == "scratch" or not known.local else "pretrained"
+        weights = "random" if args.strategy == "scratch" or not known.local else known.weights[0]
         if weights == "random" and args.strategy != "scratch" and "pretrained" in known.weights:
             screen.line("cli.no_weights", backbone=recipe.backbone)
         recipe = recipe.changed(weights=weights)

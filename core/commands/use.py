@@ -6,7 +6,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.commands.shared import bring, check_writable, dataset_id, find, model_file, opened, start_up, write_json
+from core.commands.shared import (
+    bring,
+    check_data,
+    check_writable,
+    dataset_id,
+    find,
+    model_file,
+    opened,
+    start_up,
+    write_json,
+)
 from core.console import Screen, complain, percent, plain, score_lines, table
 from core.errors import DataError, ThawError
 from core.report import skipped_files
@@ -22,6 +32,7 @@ def evaluate(args: argparse.Namespace, language: str) -> int:
     with opened(args) as store:
         run = find(store, args.run)
         check_writable(args.report)
+        check_data(args.data, store.workspace)
         file = model_file(store, run)
         screen = Screen(language)
         startup = start_up()
@@ -124,10 +135,15 @@ def predict(args: argparse.Namespace, language: str) -> int:
 
 
 def _read_image(file: str) -> bytes:
+    """The bytes of a picture that is one. Raises DataError (`cli.unreadable`, `image.*` with the file's name)."""
+    from core.images import open_image
+
     try:
-        return Path(file).expanduser().read_bytes()
+        data = Path(file).expanduser().read_bytes()
     except OSError as error:
         raise DataError("cli.unreadable", path=file, reason=error.strerror or str(error)) from error
+    open_image(data, name=Path(file).name)
+    return data
 
 
 def export(args: argparse.Namespace, language: str) -> int:

@@ -149,7 +149,7 @@ def test_a_continuation_goes_back_to_its_checkpoint() -> None:
     history.feed(step(5).model_copy(update={"clock": 16.0}))
     assert history.curve.since(-1, "")["x"] == [1, 2, 3, 4, 5]
     assert history.state().seconds_left == 7.0
-    assert history.attempts == [(0.0, 10.0, 14.0), (14.0, 15.0, 16.0)]
+    assert history.attempts == [(0.0, 10.0, 14.0), (14.5, 15.0, 16.0)]
 
 
 def test_many_steps_at_once_say_the_same_as_one_by_one() -> None:
