@@ -34,7 +34,7 @@ FLOORS = {
     "backbones": 5,
     "checkpoint": 5,
     "device": 5,
-    "estimate": 5,
+    "estimate": 6,
     "evaluation": 4,
     "optim": 5,
     "augment": 5,

@@ -191,7 +191,7 @@ def build(
     """The backbone `name` with a head for `classes` and its weights in place, on the CPU, in training mode.
 
     `weights`: 'pretrained', 'bundled', 'random' or the path of a .safetensors file. Fresh weights (all of them, or only the
-    head's) are the same for the same `seed`; torch's own generator is left as it was. `progress` hears bytes of a download.
+    head's) are the same for the same `seed`; torch's own generator is never touched. `progress` hears bytes of a download.
     Raises RecipeError (`backbone.*`) and WeightsError (`weights.*`).
     """
     chosen = card(name, workspace)

@@ -1,10 +1,13 @@
 """A backbone with a new head, its weights in place: published ones, those of a file, or fresh ones from a seed."""
 
-import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from core.backbones import Network, Source
 from core.backbones.card import Card
@@ -15,8 +18,6 @@ from core.workspace import Workspace
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of ImageNet's training images, RGB in [0, 1]: what torchvision's weights were trained with."""
-
-_SEEDING = threading.Lock()
 
 
 def make_network(
@@ -35,11 +36,36 @@ def make_network(
     make = partial(source.make, card.name)
     tensors = read_weights(card, weights, workspace, progress=progress, cancelled=cancelled)
     head = find_head(hollow(make, classes, image_size), hollow(make, classes + 1, image_size))
-    with _SEEDING, torch.random.fork_rng(devices=[]):  # torch's generator belongs to all threads
-        torch.manual_seed(seed)
+    with _Drawing(seed):
         model = make(classes, image_size)
     network = Network(card.name, model, head, MEAN, STD)
     if tensors is not None:
         adapted = source.adapt(card.name, tensors, image_size)
         network.loaded, network.ignored = load_into(model, adapted, head=head, backbone=card.name)
     return network
+
+
+class _Drawing(TorchFunctionMode):
+    """Inside, fresh weights are drawn from a generator of their own, the numbers that `torch.manual_seed(seed)` would give.
+
+    torch's own generator belongs to all threads: while one trains, another may build a network to try it or to export it.
+    """
+
+    DRAWS = frozenset(
+        {
+            *(init.uniform_, init.normal_, init.trunc_normal_, init.xavier_uniform_, init.xavier_normal_),
+            *(init.kaiming_uniform_, init.kaiming_normal_, init.orthogonal_, init.sparse_),
+            *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_),
+            *(torch.rand, torch.randn, torch.normal, torch.randperm, torch.bernoulli),
+        }
+    )
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in self.DRAWS and kwargs.get("generator") is None:
+            kwargs = {**kwargs, "generator": self._generator}
+        return func(*args, **kwargs)

@@ -1,0 +1,148 @@
+"""What a run will ask of this machine: memory, and seconds for an epoch. Arithmetic on a tree and its plan, no torch.
+
+Both are for training alone; validation, decoding and the app itself come on top. Formulas, per image unless said otherwise:
+
+    work     = forward flops of all blocks
+             + BACKWARD x flops of each block that learns                    (gradient of its weights)
+             + BACKWARD x flops of each block after the first that learns    (gradient of its input)
+             + MOVED_FORWARD x numbers kept in all blocks                    (norms, activations, sums: bound by memory)
+             + MOVED_BACKWARD x numbers kept from the first block that learns on
+             + UPDATED x numbers that learn / batch size                     (the optimizer's step)
+    seconds  = images x work / speed
+    memory   = 4 bytes x (all weights + numbers that learn x (1 gradient + moments of the optimizer))
+             + bytes of a number x batch size x (numbers kept from the first block that learns on
+                                                 + BUFFERS x the largest output)
+             + 2 bytes x all weights in half precision
+
+`speed` is that of the same kind of work, measured on a small network: so constants matter only between networks.
+"""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from core.layers import Block, LayerTree
+from core.plan import Plan, plan
+from core.recipe import Recipe
+
+BACKWARD = 1.5
+MOVED_FORWARD, MOVED_BACKWARD = 75.0, 350.0
+UPDATED = 600.0
+"""In flops of a convolution; fitted to 14 runs of 9 networks on one core of an AMD Zen 5 in fp32."""
+BUFFERS = 4
+"""Outputs of the largest block that live at one time besides what is kept: it, its gradient, and a copy of each."""
+PROBE, PROBE_SIDE = "thaw-small", 112
+PROBE_IMAGES = {"cpu": 8}
+"""Other devices take 256: a large one would only wait for launches."""
+PROBE_SECONDS = 0.5
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
+"""Numbers that an optimizer remembers for each one that learns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of one run."""
+
+    memory_bytes: int
+    seconds_per_epoch: float | None
+    """None if the machine's speed is not known."""
+    forward_flops: int
+    """Of one image."""
+
+
+def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, flops_per_second: float | None) -> Estimate:
+    """For an epoch over `images` on a machine that does `flops_per_second` of such work; see the head of this file."""
+    seconds = None
+    if flops_per_second is not None:
+        seconds = images * work(tree, plan, batch_size=min(recipe.batch_size, max(images, 1))) / flops_per_second
+    return Estimate(_memory(tree, plan, recipe), seconds, tree.root.flops)
+
+
+def work(tree: LayerTree, plan: Plan, *, batch_size: int) -> float:
+    """Of training with one image, in flops; see the head of this file. A `batch_size` of 0: without the optimizer's step."""
+    total = UPDATED * plan.trainable / batch_size if batch_size else 0.0
+    reached = False
+    for block, learns in _in_order(tree, plan):
+        flops, kept = _own(block)
+        total += flops * (1 + BACKWARD * (learns + reached)) + kept * MOVED_FORWARD
+        reached |= learns
+        total += kept * MOVED_BACKWARD if reached else 0.0
+    return total
+
+
+_speeds: dict[tuple[str, str], float] = {}
+_measuring = threading.Lock()
+
+
+def measure_speed(device: str = "auto", precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto") -> float:
+    """Work of training that `device` does in a second now, in flops; measured once a process, in about a second.
+
+    Loads torch. Raises TrainingError (`training.no_device`).
+    """
+    import torch
+
+    from core.backbones import build, layer_tree
+    from core.device import choose_device, choose_precision
+
+    with _measuring:
+        if (device, precision) not in _speeds:
+            where = choose_device(device)
+            network = build(PROBE, classes=10, image_size=PROBE_SIDE).model.to(where).to(memory_format=torch.channels_last)
+            chosen = choose_precision(precision, where, network)
+            count = PROBE_IMAGES.get(where.type, 256)
+            images = torch.ones(count, 3, PROBE_SIDE, PROBE_SIDE, device=where).to(memory_format=torch.channels_last)
+            half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(chosen)
+
+            def step() -> None:
+                with torch.autocast(where.type, dtype=half, enabled=half is not None):
+                    outputs = network(images)
+                torch.autograd.backward(outputs.float().sum())
+                outputs.sum().item()  # waits for the device
+
+            tree = layer_tree(PROBE, classes=10, image_size=PROBE_SIDE)
+            asked = count * work(tree, plan(tree, ()), batch_size=0)
+            _speeds[device, precision] = asked / _median_seconds(step)
+        return _speeds[device, precision]
+
+
+def _median_seconds(step: Callable[[], None]) -> float:
+    step()
+    step()
+    taken: list[float] = []
+    while sum(taken) < PROBE_SECONDS or len(taken) < 3:
+        start = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def _memory(tree: LayerTree, plan: Plan, recipe: Recipe) -> int:
+    kept, reached = 0, False
+    for block, learns in _in_order(tree, plan):
+        reached |= learns
+        kept += _own(block)[1] if reached else 0
+    half = recipe.precision in {"bf16", "fp16"}
+    largest = max((_size(block) for block in tree.blocks()), default=0)
+    weights = 4 * (plan.total + plan.trainable * (1 + MOMENTS[recipe.optimizer])) + (2 * plan.total if half else 0)
+    return weights + (2 if half else 4) * recipe.batch_size * (kept + BUFFERS * largest)
+
+
+def _in_order(tree: LayerTree, plan: Plan) -> list[tuple[Block, bool]]:
+    """Blocks from input to output, each with whether something of its own learns."""
+    return [(block, any(p.name not in plan.frozen for p in block.parameters)) for block in tree.blocks()]
+
+
+def _own(block: Block) -> tuple[int, int]:
+    """Flops and kept numbers of a block without its children's."""
+    children = block.children
+    return block.flops - sum(c.flops for c in children), block.activations - sum(c.activations for c in children)
+
+
+def _size(block: Block) -> int:
+    count = 1
+    for side in block.output_shape or (0,):
+        count *= side
+    return count
