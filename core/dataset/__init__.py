@@ -1,8 +1,9 @@
 """Data sets: import, open, split, summarise. Free of torch; pixels for a network come from `core.dataset.pixels`."""
 
 from core.dataset.demos import DEMOS, Demo
-from core.dataset.importing import Refused, import_dataset
+from core.dataset.importing import import_dataset
 from core.dataset.library import delete_dataset, list_datasets, open_dataset
+from core.dataset.quarantine import Refused
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split
 from core.dataset.splits import Splits, split
 from core.dataset.summary import Spread, Summary, problems, summarise

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,28 +19,19 @@ from pathlib import Path
 
 from core.dataset import names
 from core.dataset.layout import arrange, suffix
+from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
 from core.dataset.source import MAX_FILE_BYTES, Entry, check_room, open_source
 from core.dataset.summary import problems
 from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
 from core.errors import DataError
-from core.images import Facts, inspect
+from core.images import inspect
 from core.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
-MIN_PER_CLASS = 2
-"""One image to learn from and one to test with."""
 STALE_SECONDS = 24 * 3600
-NAMED = 12
-"""Classes named in a sentence, at most."""
-
-
-class Refused(DataError):
-    """An import that cannot become a data set. `skipped`: the files that could not be used, each with its reason."""
-
-    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +42,6 @@ class Labelled:
     label: str
     split: Split | None
     read: Callable[[], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    file: Labelled
-    sha256: str
-    facts: Facts
 
 
 def import_dataset(
@@ -114,28 +98,24 @@ def build(
     """Read, check and store `files` as a data set; `id` '' makes it from the content. Raises as `import_dataset`."""
     with _staging(workspace) as folder:
         found, bad = _take(files, folder, progress, cancelled)
-        kept, doubled = _without_doubles(found)
-        kept, lonely, left_out = _without_lonely(kept)
-        left = sorted((*skipped, *bad, *doubled, *lonely), key=lambda file: names.natural(file.name))
-        classes = tuple(sorted({one.file.label for one in kept}, key=names.natural))
+        kept, doubled = without_doubles(found)
+        kept, lonely = without_lonely(kept)
+        left = sorted((*skipped, *bad, *doubled, *(alone(one) for one in lonely)), key=lambda file: names.natural(file.name))
+        classes = tuple(sorted({one.label for one in kept}, key=names.natural))
         if len(classes) < 2:
-            raise _refused(source, len(files), Counter(one.file.label for one in (*kept, *_of(found, lonely))), left)
+            raise refusal(source, [*kept, *lonely], left)
         numbers = {label: number for number, label in enumerate(classes)}
         items = tuple(
-            Item(
-                one.sha256, one.file.name, numbers[one.file.label], one.file.split,
-                one.facts.width, one.facts.height, one.facts.suffix,
-            )
-            for one in sorted(kept, key=lambda one: (numbers[one.file.label], names.natural(one.file.name)))
-        )  # fmt: skip
-        for stray in {one.sha256: one.facts.suffix for one in found}.items() - {
-            (item.sha256, item.suffix) for item in items
-        }:
-            (folder / ".".join(stray)).unlink(missing_ok=True)
+            Item(one.sha256, one.name, numbers[one.label], one.split, one.facts.width, one.facts.height, one.facts.suffix)
+            for one in sorted(kept, key=lambda one: (numbers[one.label], names.natural(one.name)))
+        )
+        written = {f"{one.sha256}.{one.facts.suffix}" for one in found}
+        for stray in written - {f"{item.sha256}.{item.suffix}" for item in items}:
+            (folder / stray).unlink()
         id = id or fingerprint(classes, items)[:16]
         created = datetime.now(UTC).isoformat(timespec="seconds")
         dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
-        said = (*notices, *left_out, *_handled(kept), *problems(dataset))
+        said = (*notices, *left_out(lonely), *_handled(kept), *problems(dataset))
         dataset = replace(dataset, notices=said)
         write_manifest(dataset, folder, recipe=recipe)
         return _publish(dataset, folder, recipe)
@@ -180,16 +160,16 @@ def workers() -> int:
 
 def _take(
     files: Sequence[Labelled], folder: Path, progress: Progress | None, cancelled: Cancelled | None
-) -> tuple[list[_Kept], list[Skipped]]:
+) -> tuple[list[Candidate], list[Skipped]]:
     """Each file read, decoded to the end and written to `folder` under the hash of its bytes, in a pool of threads."""
-    kept: list[_Kept] = []
+    kept: list[Candidate] = []
     skipped: list[Skipped] = []
-    waiting: deque[Future[_Kept | Skipped]] = deque()
+    waiting: deque[Future[Candidate | Skipped]] = deque()
     with ThreadPoolExecutor(workers(), "import") as pool:
 
         def collect() -> None:
             one = waiting.popleft().result()
-            if isinstance(one, _Kept):
+            if isinstance(one, Candidate):
                 kept.append(one)
             else:
                 skipped.append(one)
@@ -210,7 +190,7 @@ def _take(
     return kept, skipped
 
 
-def _take_one(file: Labelled, folder: Path) -> _Kept | Skipped:
+def _take_one(file: Labelled, folder: Path) -> Candidate | Skipped:
     try:
         data = file.read()
     except OSError as error:
@@ -222,79 +202,10 @@ def _take_one(file: Labelled, folder: Path) -> _Kept | Skipped:
     sha256 = hashlib.sha256(data).hexdigest()
     with suppress(FileExistsError), (folder / f"{sha256}.{facts.suffix}").open("xb") as out:
         out.write(data)
-    return _Kept(file, sha256, facts)
+    return Candidate(file.name, file.label, file.split, sha256, facts)
 
 
-ORDER: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
-
-
-def _without_doubles(found: Sequence[_Kept]) -> tuple[list[_Kept], list[Skipped]]:
-    """Each content once; none of a content that two classes claim. Of doubles in given splits the sealed one stays."""
-    by_content: dict[str, list[_Kept]] = defaultdict(list)
-    for one in sorted(found, key=lambda one: (ORDER[one.file.split], names.natural(one.file.name))):
-        by_content[one.sha256].append(one)
-    kept: list[_Kept] = []
-    skipped: list[Skipped] = []
-    for same in by_content.values():
-        first = same[0]
-        other = next((one for one in same if one.file.label != first.file.label), None)
-        if other is None:
-            kept.append(first)
-            skipped += [
-                Skipped(one.file.name, "data.duplicate", {"name": one.file.name, "first": first.file.name})
-                for one in same[1:]
-            ]
-            continue
-        for one in same:
-            rival = other if one.file.label == first.file.label else first
-            values = {
-                "name": one.file.name,
-                "label": one.file.label,
-                "other": rival.file.name,
-                "other_label": rival.file.label,
-            }
-            skipped.append(Skipped(one.file.name, "data.contradiction", {**values}))
-    return kept, skipped
-
-
-def _without_lonely(kept: Sequence[_Kept]) -> tuple[list[_Kept], list[Skipped], list[Notice]]:
-    """Without the classes that have a single image: there is nothing to learn from once it is tested with."""
-    counts = Counter(one.file.label for one in kept)
-    enough = [one for one in kept if counts[one.file.label] >= MIN_PER_CLASS]
-    lonely = [one for one in kept if counts[one.file.label] < MIN_PER_CLASS]
-    skipped = [Skipped(one.file.name, "data.lonely", {"name": one.file.name, "label": one.file.label}) for one in lonely]
-    notices: list[Notice] = []
-    if lonely:
-        labels = sorted({one.file.label for one in lonely}, key=names.natural)
-        notices.append(("data.class_left_out", {"n": len(labels), "classes": _listed(labels)}))
-    return enough, skipped, notices
-
-
-def _of(found: Sequence[_Kept], skipped: Sequence[Skipped]) -> list[_Kept]:
-    wanted = {one.name for one in skipped}
-    return [one for one in found if one.file.name in wanted]
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:NAMED]) + (", …" if len(labels) > NAMED else "")
-
-
-def _refused(source: str, files: int, counts: Counter[str], skipped: list[Skipped]) -> Refused:
-    """Why there are no two classes to tell apart, with the counts."""
-    if not counts:
-        n = len(skipped)
-        error = Refused("data.none_usable", name=source, n=n) if n else Refused("data.no_images", name=source)
-    elif len(counts) == 1:
-        label, n = next(iter(counts.items()))
-        error = Refused("data.one_class", name=source, label=label, n=n)
-    else:
-        said = _listed([f"{label} ({counts[label]})" for label in sorted(counts, key=names.natural)])
-        error = Refused("data.too_few", name=source, counts=said, minimum=MIN_PER_CLASS)
-    error.skipped = tuple(skipped)
-    return error
-
-
-def _handled(kept: Sequence[_Kept]) -> list[Notice]:
+def _handled(kept: Sequence[Candidate]) -> list[Notice]:
     """One notice for each way in which pictures were brought into shape, with how many."""
     notes = Counter(note for one in kept for note in one.facts.notes)
     return [(f"data.{note}", {"n": n}) for note, n in sorted(notes.items())]
