@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from core.backbones import bundled, download
-from core.backbones.card import Card
+from core.backbones.facts import Card
 from core.errors import RecipeError
 from core.layers import LayerTree
 from core.workspace import Workspace
@@ -196,7 +196,7 @@ def build(
     """
     chosen = card(name, workspace)
     chosen.check_image_size(image_size)
-    from core.backbones.build import make_network
+    from core.backbones.network import make_network
 
     return make_network(
         chosen,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.backbones.card import Card
+from core.backbones.facts import Card
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from core.backbones.card import Card
+from core.backbones.facts import Card
 from core.errors import WeightsError
 from core.locks import Hold, take
 from core.workspace import Workspace

@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from core.backbones.card import Card
+from core.backbones.facts import Card
 
 VISION_TRANSFORMERS = "vision_transformer"
 SMALLEST_SWIN = 32

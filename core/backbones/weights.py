@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from core.backbones import bundled, download
-from core.backbones.card import Card
+from core.backbones.facts import Card
 from core.errors import WeightsError
 from core.layers import within
 from core.workspace import Workspace

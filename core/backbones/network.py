@@ -10,7 +10,7 @@ from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
 from core.backbones import Network, Source
-from core.backbones.card import Card
+from core.backbones.facts import Card
 from core.backbones.tree import find_head, hollow
 from core.backbones.weights import load_into, read_weights
 from core.workspace import Workspace
