@@ -122,12 +122,10 @@ class Prediction:
     name: str
     true: int
     predicted: int
-    probabilities: tuple[float, ...]
-
-    @property
-    def sure(self) -> float:
-        """Probability of the class it named."""
-        return self.probabilities[self.predicted]
+    sure: float
+    """Probability of the class it named."""
+    top: tuple[tuple[int, float], ...]
+    """The likeliest classes with their probabilities."""
 
 
 def predictions(run_id: str) -> tuple[Prediction, ...]:
@@ -142,13 +140,15 @@ def predictions(run_id: str) -> tuple[Prediction, ...]:
 @lru_cache(maxsize=4)
 def _predictions(file: Path, changed: int) -> tuple[Prediction, ...]:
     try:
-        rows = orjson.loads(file.read_bytes())["images"]
-        return tuple(
-            Prediction(row["sha256"], row["name"], row["label"], row["predicted"], tuple(row["probabilities"]))
-            for row in rows
-        )
+        rows = orjson.loads(file.read_bytes())["items"]
+        return tuple(_prediction(row) for row in rows)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return ()
+
+
+def _prediction(row: dict[str, Any]) -> Prediction:
+    top = tuple((one["class"], one["probability"]) for one in row["top"])
+    return Prediction(row["sha256"], row["name"], row["label"], row["predicted"], row["confidence"], top)
 
 
 def behind(found: Sequence[Prediction], cell: tuple[int, int | None] | None) -> list[Prediction]:
@@ -303,7 +303,7 @@ def export(run_id: str) -> Job:
 
     def work(progress: Progress, cancelled: Cancelled) -> "ExportReport":
         report = export_apart(folder, "onnx", folder / ONNX, cancelled=cancelled)
-        said = {**asdict(report), "path": report.path.name}
+        said = {**asdict(report), "path": ONNX, "of": _mark(folder)}
         (folder / REPORT).write_text(json.dumps(said), "utf-8")
         return report
 
@@ -316,16 +316,23 @@ def export_job(run_id: str) -> Job | None:
 
 
 def exported(run_id: str) -> "ExportReport | None":
-    """What is known about the ONNX file of a run; None if there is none, or if it is not the file that was checked."""
+    """What is known about the ONNX file of a run; None if there is none, or if the file or the model is another one now."""
     from core.export import ExportReport
 
     folder = services.run_folder(run_id)
     try:
         said = json.loads((folder / REPORT).read_text("utf-8"))
+        of = said.pop("of")
         report = ExportReport(**{**said, "path": folder / ONNX})
-        return report if report.path.stat().st_size == report.bytes else None
-    except (OSError, ValueError, TypeError):
+        return report if report.path.stat().st_size == report.bytes and of == _mark(folder) else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _mark(folder: Path) -> list[int]:
+    """What changes when the run goes on and gets another model."""
+    found = (folder / MODEL).stat()
+    return [found.st_size, found.st_mtime_ns]
 
 
 def weights_bytes(run_id: str) -> int | None:
@@ -353,4 +360,4 @@ def usage(run: Run) -> str:
     """A few lines of Python that use the ONNX file of a run."""
     from core.export.usage import usage as lines
 
-    return lines(run.recipe.image_size, run.recipe.fit)
+    return lines(run.recipe.image_size, run.recipe.fit, file=f"thaw-{run.id[-8:].lower()}-{ONNX}")

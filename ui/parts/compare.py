@@ -6,13 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from core.run import Run
-from ui import charts, outcomes, state
-from ui.parts import run_rows
-from ui.text import duration, has, percent, t
+from ui import charts, outcomes, services, state
+from ui.parts import learned, run_rows
+from ui.text import duration, has, percent, set_title, strategy, t
 
 CURVES = ("val_accuracy", "train_accuracy", "val_loss", "train_loss")
-CODES = {"strategy": "model.strategy"}
-"""Fields whose values have words of their own, and where these stand."""
 
 
 def show(chosen: list[Run]) -> None:
@@ -68,6 +66,7 @@ def _curves(chosen: list[Run]) -> None:
         {"epoch": t("results.epochs"), "value": t(f"runlist.curve.{curve}")},
         share=curve.endswith("accuracy"),
     )
+    learned.whole_epochs(drawn, max(len(table) for table in tables.values()))
     alt = t("runlist.curve.alt", n=len(chosen), what=t(f"runlist.curve.{curve}"))
     st.plotly_chart(drawn, key=state.key("runs", "curves"), config={"displayModeBar": False}, alt=alt)
 
@@ -113,8 +112,11 @@ def _value(field: str, value: Any) -> str:
         return t("runlist.yes" if value else "runlist.no")
     if isinstance(value, float):
         return f"{value:g}"
-    key = f"{CODES.get(field, '')}.{value}"
-    return t(key) if field in CODES and has(key) else str(value)
+    if field == "strategy":
+        return strategy(value)
+    if field == "dataset":
+        return set_title(value, services.dataset_name(value)) or str(value)
+    return str(value)
 
 
 def _rules(rules: list[dict[str, Any]]) -> str:

@@ -10,6 +10,8 @@ from ui.parts import notes
 from ui.parts.offer import Pictures
 from ui.text import percent, t
 
+SMALL = 160
+"""Below so many pixels the squares that the model sees are shown."""
 PATIENCE_SECONDS = 0.6
 """So long the page waits itself; what takes longer is asked for again and again, and the page stays alive."""
 
@@ -54,6 +56,7 @@ def _answers(guesses: list[outcomes.Guess]) -> None:
                 note=_sureness(one.bars[0][1]),
                 bars=one.bars,
                 caption=t("try_it.seen", side=one.side),
+                grain=one.side < SMALL,
             )
             for one in good
         ],
@@ -67,4 +70,4 @@ def _answers(guesses: list[outcomes.Guess]) -> None:
 def _sureness(share: float) -> str:
     """How sure the model is, in words and as a number."""
     grade = "high" if share >= 0.9 else "middle" if share >= 0.6 else "low"
-    return t(f"try_it.sure.{grade}", share=percent(share))
+    return t(f"try_it.sure.{grade}", share=f"> {percent(0.999)}" if share > 0.9995 else percent(share))

@@ -142,9 +142,6 @@ def _look(run: Run, classes: list[str], one: Prediction) -> None:
     @st.dialog(t("results.look"), width="medium")
     def dialog() -> None:
         right = one.true == one.predicted
-        order = sorted(range(len(classes)), key=lambda at: -one.probabilities[at])[: outcomes.TOP]
-        if one.true not in order:
-            order[-1] = one.true
         said = t("results.look.right") if right else t("results.look.wrong", name=classes[one.true])
         answer(
             [
@@ -153,7 +150,7 @@ def _look(run: Run, classes: list[str], one: Prediction) -> None:
                     alt=classes[one.true],
                     note=said,
                     caption=one.name,
-                    bars=tuple((classes[at], one.probabilities[at]) for at in order),
+                    bars=tuple((classes[at], share) for at, share in one.top),
                     truth=classes[one.true],
                     tone="good" if right else "bad",
                 )

@@ -6,8 +6,8 @@ from core.errors import ThawError
 from core.run import ACTIVE, Run
 from ui import navigation, outcomes, services, state
 from ui.components.run_list import Row, Tone, run_list
-from ui.parts import notes, shelf
-from ui.text import duration, has, moment, percent, plain, t, words
+from ui.parts import notes
+from ui.text import duration, has, moment, percent, plain, set_title, strategy, t, words
 
 TONES: dict[str, Tone] = {
     "running": "warm",
@@ -87,8 +87,8 @@ def possible(run: Run) -> tuple[str, ...]:
 def summary(run: Run) -> str:
     """Data set, backbone and strategy in one line."""
     recipe = run.recipe
-    data = shelf.title_of(recipe.dataset, services.dataset_name(recipe.dataset)) or recipe.dataset
-    return " · ".join((data, recipe.backbone, t(f"model.strategy.{recipe.strategy}")))
+    data = set_title(recipe.dataset, services.dataset_name(recipe.dataset)) or recipe.dataset
+    return " · ".join((data, recipe.backbone, strategy(recipe.strategy)))
 
 
 def _why(run: Run) -> str:

@@ -1,5 +1,6 @@
 """Taking a model along: its weights as safetensors, and ONNX, which is written and checked before it is offered."""
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -9,7 +10,7 @@ from ui import outcomes, state
 from ui.components.download import download
 from ui.jobs import Job
 from ui.parts import notes
-from ui.text import count, size, t
+from ui.text import count, percent, size, t
 
 if TYPE_CHECKING:
     from core.export import ExportReport
@@ -22,7 +23,9 @@ def show(run: Run) -> None:
     with left.container(border=True, key=state.key("take", "weights"), height="stretch"):
         _weights(run)
     with right.container(border=True, key=state.key("take", "onnx"), height="stretch"):
-        _onnx(run)
+        report = _onnx(run)
+    if report is not None:
+        _code(run, report)
 
 
 def _weights(run: Run) -> None:
@@ -40,13 +43,14 @@ def _weights(run: Run) -> None:
     )
 
 
-def _onnx(run: Run) -> None:
+def _onnx(run: Run) -> "ExportReport | None":
+    """The way from nothing to a checked file; what is known about it, once it is there."""
     st.subheader(t("take.onnx"), anchor=False)
     st.markdown(t("take.onnx.what"))
     job = outcomes.export_job(run.id)
     if job is not None and job.state == "running":
         _wait(job)
-        return
+        return None
     if job is not None and job.error is not None and job.state == "failed":
         notes.failure(job.error, key=state.key("take", "failed"))
     report = outcomes.exported(run.id)
@@ -58,8 +62,9 @@ def _onnx(run: Run) -> None:
             on_click=outcomes.export,
             args=(run.id,),
         )
-        return
+        return None
     _checked(run, report)
+    return report
 
 
 @st.fragment(run_every=0.7)
@@ -76,7 +81,7 @@ def _checked(run: Run, report: "ExportReport") -> None:
         f"take.checked.{report.images_source}",
         same=count(report.same_top1),
         n=report.images_checked,
-        difference=f"{report.largest_difference:.0e}",
+        difference=percent(ceil(report.largest_difference * 1e5) / 1e5, 3),
     )
     st.markdown(f":green[:material/verified:] {said}")
     download(
@@ -86,7 +91,10 @@ def _checked(run: Run, report: "ExportReport") -> None:
         note=size(report.bytes),
         primary=True,
     )
-    with st.expander(t("take.code"), key=state.key("take", "code")):
+
+
+def _code(run: Run, report: "ExportReport") -> None:
+    with st.expander(t("take.code"), icon=":material/code:", key=state.key("take", "code")):
         st.caption(t("take.code.how"))
         st.code(outcomes.usage(run), language="python")
         st.caption(t("take.sha256"))

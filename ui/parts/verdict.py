@@ -18,7 +18,7 @@ def show(run: Run, tested: Tested) -> None:
             anchor=False,
         )
         st.markdown(_meaning(scores, right))
-        with st.grid(4, min_column_width=170, gap="small"):
+        with st.grid(4, min_column_width=140, gap="small"):
             _figures(tested, right)
         for sentence in _caveats(run, tested):
             st.caption(sentence)

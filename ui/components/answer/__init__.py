@@ -36,6 +36,8 @@ class Answer:
     tone: Literal["", "good", "bad"] = ""
     caption: str = ""
     """A line under the picture."""
+    grain: bool = False
+    """Show the pixels of a small picture as squares: it is what the model sees."""
 
 
 def answer(answers: Sequence[Answer], *, key: str, label: str, side: int = 220) -> None:

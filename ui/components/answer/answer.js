@@ -13,8 +13,6 @@ function shell() {
   const element = make("section", "answer")
   const figure = make("figure")
   const image = make("img")
-  // a small picture is shown with its pixels, as the model sees it; a large one smoothly
-  image.onload = () => image.classList.toggle("grain", image.naturalWidth < 160)
   figure.append(image, make("figcaption"))
   const side = make("div", "said")
   side.append(make("div", "title"), make("div", "first"), make("p", "note"), make("ol"))
@@ -47,6 +45,7 @@ export default function ({ data, parentElement }) {
     const [image, caption] = element.firstChild.children
     if (image.getAttribute("src") !== answer.url) image.src = answer.url
     image.alt = answer.alt
+    image.className = answer.grain ? "grain" : ""
     put(caption, answer.caption)
     const [title, first, note, list] = element.lastChild.children
     put(title, answer.title)

@@ -1,6 +1,7 @@
 // A table of buttons with one tab stop: arrows move, Enter or Space opens. Names go in as textContent only.
 
 const mounts = new WeakMap()
+const TONES = ["secondary-background", "text", "background", "green", "red"]
 const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }
 
 function make(tag, name, text) {
@@ -15,6 +16,25 @@ function fill(words, key, values) {
   return template.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all)
 }
 
+function rgb(color) {
+  const hex = color.trim().slice(1)
+  const whole = hex.length === 3 ? [...hex].map(digit => digit + digit).join("") : hex
+  return [0, 2, 4].map(at => parseInt(whole.slice(at, at + 2), 16) || 0)
+}
+
+const mix = (tone, ground, much) => tone.map((value, at) => much * value + (1 - much) * ground[at])
+
+function contrast(a, b) {
+  const [dark, light] = [a, b].map(luminance).sort((x, y) => x - y)
+  return (light + 0.05) / (dark + 0.05)
+}
+
+// Relative luminance: WCAG 2.2
+function luminance(color) {
+  const [r, g, b] = color.map(value => (value <= 10.31 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4))
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
 class Mount {
   constructor(root) {
     this.root = root
@@ -27,14 +47,18 @@ class Mount {
 
   adopt({ data, setTriggerValue }) {
     this.send = setTriggerValue
-    const said = JSON.stringify([data.classes, data.counts, data.shown, data.words])
+    const colors = TONES.map(name => rgb(getComputedStyle(this.table).getPropertyValue(`--st-${name}-color`)))
+    const said = JSON.stringify([data.classes, data.counts, data.shown, data.words, colors])
     this.data = data
     if (said !== this.drawn) {
       this.drawn = said
       this.draw()
+      this.paint(colors)
     }
     this.size()
     this.mark()
+    this.watch ??= new ResizeObserver(() => this.size())
+    this.watch.observe(this.scroll)
   }
 
   draw() {
@@ -62,12 +86,9 @@ class Mount {
         const text = fill(words, "cell", { n, total, true: classes[i], said: classes[j] })
         button.setAttribute("aria-label", text)
         button.title = text
-        if (n) {
-          // a few mistakes among many right answers must still be seen: the root of the share, not the share
-          const much = i === j ? share : Math.min(1, 0.18 + 0.82 * Math.sqrt(share))
-          button.style.setProperty("--much", `${Math.round(much * 92)}%`)
-          button.classList.toggle("strong", much > 0.62)
-        } else {
+        // a few mistakes among many right answers must still be seen: the root of the share, not the share
+        if (n) button.much = 0.92 * (i === j ? share : Math.min(1, 0.18 + 0.82 * Math.sqrt(share)))
+        else {
           button.classList.add("none")
           button.setAttribute("aria-disabled", "true")
         }
@@ -115,13 +136,32 @@ class Mount {
     }
   }
 
+  // Shades between the ground and green or red on which the number can be read: at least 4.5 to 1.
+  paint(colors) {
+    const [ground, text, page, right, wrong] = colors
+    for (const button of this.cells.flat()) {
+      if (!button.much) continue
+      const tone = button.classList.contains("right") ? right : wrong
+      let much = button.much
+      let shade = mix(tone, ground, much)
+      while (much > 0 && contrast(shade, text) < 4.5 && contrast(shade, page) < 4.5) shade = mix(tone, ground, (much -= 0.03))
+      button.style.background = `rgb(${shade.map(Math.round).join(" ")})`
+      button.style.color = `rgb(${(contrast(shade, text) >= 4.5 ? text : page).join(" ")})`
+    }
+  }
+
+  // Cells as large as the width allows; below 26 pixels the table scrolls instead.
   size() {
     const { classes, shown } = this.data
     const width = this.scroll.clientWidth || 600
-    const room = (width - 110) / shown.length
-    this.root.querySelector(".scroll").className = `scroll ${room < 30 ? "tiny" : room < 44 ? "small" : ""}`
     const widest = Math.max(...shown.map(j => [...classes[j]].length))
-    this.scroll.classList.toggle("flat", widest <= 4)
+    const names = Math.min(widest * 8 + 14, width < 460 ? 92 : 150)
+    const side = Math.floor((width - Math.max(names, 86) - 16) / shown.length) - 2
+    const cell = Math.min(56, Math.max(26, side))
+    this.table.style.setProperty("--cell", `${cell}px`)
+    this.table.style.setProperty("--names", `${names}px`)
+    this.table.style.setProperty("--size", cell < 34 ? "0.7rem" : cell < 42 ? "0.8125rem" : "0.9375rem")
+    this.scroll.classList.toggle("flat", widest * 8 <= cell)
     this.table.style.setProperty("--head", `${Math.min(8, Math.max(2.5, widest * 0.6))}rem`)
   }
 
@@ -194,4 +234,5 @@ export default function (component) {
   const root = component.parentElement
   if (!mounts.has(root)) mounts.set(root, new Mount(root))
   mounts.get(root).adopt(component)
+  return () => mounts.get(root)?.watch?.disconnect()
 }
