@@ -131,9 +131,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _ui(args: argparse.Namespace) -> int:
+    from core.store import RunStore
     from core.workspace import open_workspace
 
     workspace = open_workspace(args.workspace)
+    store = RunStore(workspace)  # what the server would trip over is said here, in words
+    try:
+        store.serve()
+    finally:
+        store.close()
     from ui.server import serve
 
     return serve(address=args.address, port=args.port, workspace=workspace, device=args.device, browser=not args.no_browser)

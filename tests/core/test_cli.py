@@ -399,6 +399,14 @@ def test_without_a_command_thaw_opens_in_the_browser(
     assert asked == expected
 
 
+def test_a_workspace_that_is_served_already_is_not_opened_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = RunStore(open_workspace(tmp_path))
+    store.serve()
+    assert main(["ui", "--workspace", str(tmp_path)]) == 1
+    assert last(capsys)[1][0] == f"Another Thaw server already works in the workspace {tmp_path}."
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
