@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from core import log
 
 
 def test_errors_are_appended_with_their_traceback(tmp_path: Path) -> None:
     for number in (1, 2):
-        try:
+        with pytest.raises(ValueError, match="number") as caught:
             raise ValueError(f"number {number}")
-        except ValueError as error:
-            assert log.record(tmp_path, error) == str(tmp_path / "log.txt")
+        assert log.record(tmp_path, caught.value) == str(tmp_path / "log.txt")
     text = (tmp_path / "log.txt").read_text()
     assert text.count("Traceback") == 2
     assert text.index("number 1") < text.index("number 2")

@@ -5,7 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -250,6 +252,60 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert store.recover() == []
     assert len(store.events(run.id)) == 4
     assert [file.stem for file in (workspace.root / "boots").glob("*.lock")] == [store.boot]
+    store.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from random import Random
+from core.events import StepDone
+from core.recipe import Recipe
+from core.store import RunStore
+from core.workspace import open_workspace
+store = RunStore(open_workspace(sys.argv[1]))
+run = store.create(Recipe(name=sys.argv[2]))
+store.transition(run.id, "running")
+for n in range(1, int(sys.argv[3]) + 1):
+    store.append(run.id, [StepDone(step=n, epoch=1, loss=1.0, correct=0, images=1, lr=0.1)])
+    print(n, flush=True)
+"""
+
+
+def writer(workspace: Workspace, name: str, steps: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WRITER, str(workspace.root), name, str(steps)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_nothing_that_was_acknowledged_is_lost_by_kills(workspace: Workspace) -> None:
+    random = Random(7)
+    acknowledged: dict[str, int] = {}
+    for number in range(6):
+        with writer(workspace, f"kill {number}", 10_000) as child:
+            assert child.stdout is not None
+            lines = [child.stdout.readline() for _ in range(random.randint(1, 40))]
+            time.sleep(random.random() / 200)
+            child.kill()
+            lines += child.stdout.readlines()
+        acknowledged[f"kill {number}"] = max(int(line) for line in lines if line.endswith("\n"))
+    store = RunStore(workspace)
+    store._database.check()
+    for run in store.runs():
+        steps = [event.step for _, event in store.events(run.id) if isinstance(event, StepDone)]
+        assert steps == list(range(1, len(steps) + 1))
+        assert len(steps) - acknowledged[run.name] in {0, 1}
+        assert run.state == "interrupted"
+    assert len(acknowledged) == len(store.runs())
+    store.close()
+
+
+def test_processes_that_write_at_once_all_get_their_turn(workspace: Workspace) -> None:
+    children = [writer(workspace, name, 100) for name in "abc"]
+    for child in children:
+        child.communicate()
+    store = RunStore(workspace)
+    store._database.check()
+    assert [len(store.events(run.id)) for run in store.runs()] == [101] * 3  # and the end that each left to us
     store.close()
 
 
