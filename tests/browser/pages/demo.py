@@ -19,6 +19,15 @@ def network(name: str) -> LayerTree:
     return read(name, classes=10, image_size=224)
 
 
+def said(rules: tuple[BlockRule, ...]) -> str:
+    return json.dumps({rule.path: [rule.trainable, rule.lr_scale] for rule in rules})
+
+
+def keep(before: tuple[BlockRule, ...], now: tuple[BlockRule, ...]) -> None:
+    if st.session_state.rules == before:
+        st.session_state.rules = now
+
+
 def tree_page() -> None:
     tree = network(st.query_params.get("net", "resnet18"))
     head_only = (BlockRule(path="", trainable=False), BlockRule(path=tree.head, trainable=True))
@@ -38,12 +47,15 @@ def tree_page() -> None:
             st.button(name, key=f"preset_{name}", on_click=use, args=(name,))
         busy = st.toggle("busy", key="busy")
         shown = st.toggle("shown", value=True, key="shown")
+        start = st.button("start", key="start")
+    with st.container(key="started"):
+        st.code(said(st.session_state.rules) if start else "", language=None)
     if shown:
         st.session_state.rules = layer_tree(
-            tree, st.session_state.rules, key="tree", language=LANG, base_lr=0.001, disabled=busy
+            tree, st.session_state.rules, key="tree", language=LANG, base_lr=0.001, disabled=busy, on_change=keep
         )
     with st.container(key="rules"):
-        st.code(json.dumps({r.path: [r.trainable, r.lr_scale] for r in st.session_state.rules}), language=None)
+        st.code(said(st.session_state.rules), language=None)
 
 
 def chart_page() -> None:

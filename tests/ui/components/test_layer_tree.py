@@ -138,7 +138,7 @@ def sent(at: AppTest) -> dict[str, Any]:
 def click(at: AppTest, rules: tuple[BlockRule, ...], said: dict[str, Any] | None = None) -> AppTest:
     """What the browser sends when a person has clicked on what `said` (default: the newest data) showed."""
     said = said or sent(at)
-    at.session_state["tree"] = {"value": {"sig": said["sig"], "rev": said["rev"], "rules": encode(rules)}}
+    at.session_state["tree"] = {"wish": {"sig": said["sig"], "rev": said["rev"], "rules": encode(rules)}}
     return at.run()
 
 

@@ -46,12 +46,14 @@ def layer_tree(
     language: str,
     base_lr: float,
     disabled: bool = False,
-    on_change: Callable[[tuple[BlockRule, ...]], None] | None = None,
+    on_change: Callable[[tuple[BlockRule, ...], tuple[BlockRule, ...]], None] | None = None,
 ) -> tuple[BlockRule, ...]:
     """Show `rules` on `tree`; gives the rules as the person wants them now, in the order of the network.
 
-    `base_lr` only explains rates. While nobody has clicked, what comes back is `rules` itself. `on_change` gets the new
-    rules before the page runs: a click is then not lost when the next run is that of another page.
+    `base_lr` only explains rates. While nobody has clicked, what comes back is `rules` itself.
+
+    `on_change(before, now)` is called before the page runs: a click is then not lost when the next run is that of another
+    page or is cut short. Where the draft is no longer `before`, a preset was pressed in the same moment and should win.
     """
     said = encode(rules)
     start: _Memo = {"rev": 0, "base": said, "last": rules, "named": set(), "sig": "", "rows": []}
@@ -65,13 +67,14 @@ def layer_tree(
         memo["base"] = said
 
     def heard() -> None:
-        wanted = _wanted(memo, st.session_state[key].get("value"))
+        wanted = _wanted(memo, st.session_state[key].get("wish"))
         if wanted is not None and on_change is not None:
-            memo["last"] = wanted
-            on_change(wanted)
+            before, memo["last"] = memo["last"], wanted
+            on_change(before, wanted)
 
     head = tree[tree.head].output_shape
-    # `rules` in data stays `base` while the person clicks, so data is unchanged and the rows are not sent again
+    # `rules` in data stays `base` while the person clicks, so data is unchanged and the rows are not sent again.
+    # The state is called `wish`: of a state called `value` Streamlit looks inside, and would never call `heard`.
     value = _mount(
         key=key,
         data={
@@ -91,8 +94,8 @@ def layer_tree(
                 name.removeprefix("tree."): text for name, text in catalogue(language).items() if name.startswith("tree.")
             },
         },
-        on_value_change=heard,
-    ).value
+        on_wish_change=heard,
+    ).wish
     wanted = _wanted(memo, value)
     memo["last"] = rules if wanted is None else wanted
     return memo["last"]

@@ -96,7 +96,7 @@ class LayerTreeView {
 
   flush() {
     clearTimeout(this.timer)
-    if (this.pending) this.tell("value", { sig: this.sig, rev: this.rev, rules: this.rules })
+    if (this.pending) this.tell("wish", { sig: this.sig, rev: this.rev, rules: this.rules })
     this.pending = false
   }
 

@@ -1,6 +1,6 @@
 """The curves of one run while it learns and afterwards: loss, accuracy, and the learning rate of each group.
 
-Outside of Streamlit's runs it asks the delta route by itself, so nothing flickers and a zoom stays; when the run has ended it
+Outside of Streamlit's runs it asks the delta route by itself: nothing flickers and a zoom stays. When the run has ended it
 stops asking. Knows a run by its id only.
 """
 

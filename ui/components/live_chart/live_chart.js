@@ -183,7 +183,7 @@ class LiveChart {
       this.width = this.wrap.clientWidth
       this.wrap.style.setProperty("--height", `${this.height()}px`)
       const first = !this.drawn
-      await Plotly.react(this.plot, this.traces(), this.layout(), { displaylogo: false, responsive: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage", "zoomIn2d", "zoomOut2d"] })
+      await Plotly.react(this.plot, this.traces(), this.layout(), { displaylogo: false, showSendToCloud: false, responsive: false, displayModeBar: this.wide() ? "hover" : false, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage", "zoomIn2d", "zoomOut2d"] })
       if (first) this.plot.on("plotly_relayout", change => this.zoomed(change))
       this.drawn = true
       this.wrap.classList.add("has-points")
@@ -199,11 +199,13 @@ class LiveChart {
   traces() {
     const { words } = this.data, held = splice(this.held, this.look), unit = this.unit()
     const x = held.x.map(step => step / unit), ends = (held.epochs.step ?? []).map(step => step / unit)
-    const half = Math.max(this.data.steps_per_epoch ? 0.1 : 8, 0.006 * ((x.at(-1) ?? 0) - (x[0] ?? 0)))
+    const half = Math.max(this.data.steps_per_epoch ? 0.1 : 8, (held.thinned ? 0.012 : 0.006) * ((x.at(-1) ?? 0) - (x[0] ?? 0)))
     const [ice, flame] = [this.css("--st-blue-color", "#2f7fd1"), this.css("--st-orange-color", "#dd5a12")]
     const traces = []
+    this.means = {}
     for (const [name, at, format] of [["loss", "", ".4~g"], ["accuracy", "2", ".1%"]]) {
       const raw = held.y[name] ?? [], mean = smooth(x, raw, half), val = held.epochs[`val_${name}`] ?? []
+      this.means[name] = mean.findLast(value => value !== null)
       const panel = { type: "scatter", xaxis: `x${at}`, yaxis: `y${at}`, connectgaps: false, showlegend: false }
       traces.push({ ...panel, mode: "lines", x, y: raw.slice(), line: { width: 1, color: ice }, opacity: 0.22, hoverinfo: "skip" })
       traces.push({ ...panel, mode: "lines", name: words.training, x, y: mean, line: { width: 2.4, color: ice }, hovertemplate: `%{y:${format}}` })
@@ -211,14 +213,15 @@ class LiveChart {
       traces.push({ ...panel, mode: "lines+markers", name: words.validation, x: ends, y: val.slice(), line: { width: 2, color: flame }, marker: { size: val.length > 60 ? 3 : 7, color: flame }, hovertemplate: `%{y:${format}}` })
     }
     const lr = held.y.lr ?? [], rates = this.rates()
-    const warm = rates.length > 2 ? this.shades(rates.length) : [flame, ice]
+    const colors = this.shades(rates.length)
     rates.forEach(([group, scale], at) => {
-      traces.push({ type: "scatter", xaxis: "x3", yaxis: "y3", mode: "lines", name: plain(group || words.network), showlegend: false, x, y: lr.map(rate => rate === null ? null : rate * scale), line: { width: 2, color: warm[at] }, hovertemplate: "%{y:.3~g}" })
+      traces.push({ type: "scatter", xaxis: "x3", yaxis: "y3", mode: "lines", name: plain(group || words.network), showlegend: false, x, y: lr.map(rate => rate === null ? null : rate * scale), line: { width: 2, color: colors[at] }, hovertemplate: "%{y:.3~g}" })
     })
     return traces
   }
 
   shades(count) { // from ice to flame
+    if (count === 1) return [this.css("--st-orange-color", "#dd5a12")]
     const [ice, flame] = [this.css("--st-blue-color", "#2f7fd1"), this.css("--st-orange-color", "#dd5a12")].map(hex => hex.match(/\w\w/g).map(part => parseInt(part, 16)))
     return Array.from({ length: count }, (_, at) => `rgb(${ice.map((value, i) => Math.round(value + (flame[i] - value) * at / (count - 1)))})`)
   }
@@ -233,41 +236,45 @@ class LiveChart {
     const axis = { gridcolor: grid, zeroline: false, linecolor: grid, tickcolor: grid, ticks: "", automargin: false, fixedrange: false }
     const layout = {
       uirevision: run, height: this.height(), width: this.wrap.clientWidth, autosize: false,
-      margin: { l: 48, r: 14, t: 38, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 48, r: 14, t: 38, b: 42 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: ground,
       font: { color: text, family: this.css("--st-font", "sans-serif").replaceAll('"', "'"), size: 12 },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: grid, activecolor: text }, hovermode: "x unified", dragmode: this.plot.layout?.dragmode ?? "zoom",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: grid, activecolor: text }, hovermode: "x unified", dragmode: this.plot.layout?.dragmode ?? (matchMedia("(pointer: coarse)").matches ? false : "zoom"),
       hoverlabel: { bgcolor: ground, bordercolor: grid, font: { size: 12, color: text } }, annotations: [], showlegend: false,
     }
     const names = ["loss", "accuracy", "rate"].slice(0, rates ? 3 : 2)
     const unitName = this.data.steps_per_epoch ? words.epoch : words.step
     names.forEach((name, at) => {
       const mark = at ? String(at + 1) : ""
-      layout[`xaxis${mark}`] = { ...axis, domain: columns[at], anchor: `y${mark}`, matches: at ? "x" : undefined, rangemode: "nonnegative", hoverformat: ".2~f", showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: text, spikesnap: "cursor",
+      layout[`xaxis${mark}`] = { ...axis, domain: columns[at], anchor: `y${mark}`, matches: at ? "x" : undefined, rangemode: "nonnegative", hoverformat: ".2~f", showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "dot", spikecolor: grid, spikesnap: "cursor",
         title: at === names.length - 1 || (wide && at < 2 && !rates) ? { text: unitName, standoff: 6, font: { size: 11 } } : undefined, unifiedhovertitle: { text: `${unitName} %{x:.2~f}` } }
       layout[`yaxis${mark}`] = { ...axis, domain: rows[at], anchor: `x${mark}`, nticks: at === 2 ? 4 : 6, tickformat: name === "accuracy" ? ".0~%" : ".3~g", exponentformat: "power",
-        type: name === "rate" && this.spread() > 30 ? "log" : "linear", rangemode: name === "rate" ? "tozero" : "normal" }
+        rangemode: name === "rate" ? "tozero" : "normal", ...(name === "rate" ? this.rateAxis() : {}) }
       layout.annotations.push({ xref: "paper", yref: "paper", x: columns[at][0], y: rows[at][1], xanchor: "left", yanchor: "bottom", yshift: 8, xshift: -6, showarrow: false, align: "left",
         font: { size: 14, color: text }, text: this.title(name) })
     })
     return layout
   }
 
-  spread() {
+  rateAxis() { // rates far apart need a logarithmic axis; it ends below the lowest one, not at the last step of a cosine
     const scales = this.rates().map(([, scale]) => scale).filter(scale => scale > 0)
-    return Math.max(...scales) / Math.min(...scales)
+    const low = Math.min(...scales), high = Math.max(...scales), peak = Math.max(...(this.held.y.lr ?? []))
+    if (!(high / low > 30 && peak > 0)) return {}
+    return { type: "log", range: [Math.log10(low * peak / 20), Math.log10(high * peak * 1.6)], dtick: 1 }
   }
 
   newest(name) {
     const format = name.endsWith("accuracy") ? value => `${(100 * value).toFixed(1)} %` : value => Number(value.toPrecision(3)).toString()
-    const column = this.held.epochs[name] ?? this.held.y[name] ?? []
-    const value = column.findLast(item => item !== null && item !== undefined)
+    const value = this.means[name] ?? this.held.epochs[name]?.findLast(item => item !== null)
     return value === undefined ? null : format(value)
   }
 
   title(name) {
     const { words } = this.data
-    if (name === "rate") return `<b>${words.rate}</b>`
     const half = (which, color, text) => text === null ? "" : `&nbsp;&nbsp;<span style="font-size:12px;color:${color}">● ${which} ${text}</span>`
+    if (name === "rate") {
+      const rates = this.rates(), shown = rates.length > 3 ? [rates[0], rates.at(-1)] : rates, colors = this.shades(rates.length)
+      return `<b>${words.rate}</b>` + shown.map(([group, scale]) => half(plain(group || words.network), colors[rates.findIndex(([other]) => other === group)], `×${Number(scale.toPrecision(3))}`)).join(rates.length > 3 ? "&nbsp;&nbsp;…" : "")
+    }
     return `<b>${words[name]}</b>${half(words.training, this.css("--st-blue-text-color", "#175a9f"), this.newest(name))}${half(words.validation, this.css("--st-orange-text-color", "#a8420a"), this.newest(`val_${name}`))}`
   }
 

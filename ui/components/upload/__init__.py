@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.words import catalogue
 from ui import services
-from ui.uploads import SUFFIXES
+from ui.uploads import BATCH, SUFFIXES
 
 HERE = Path(__file__).parent
 NAMED = 200
@@ -42,42 +42,51 @@ class Uploaded:
 
 
 def upload(*, key: str, language: str) -> Uploaded | None:
-    """Show where to drop files; gives what has arrived, once, in the run after it did."""
-    place = f"{key}:ticket"
-    if services.tickets().folder(st.session_state.get(place, "")) is None:
-        st.session_state[place] = services.tickets().new()
-    token = str(st.session_state[place])
+    """Show where to drop files; gives what has arrived, once, in a run after it did."""
+    state, place, news = st.session_state, f"{key}:ticket", f"{key}:arrived"
+    if services.tickets().folder(state.get(place, "")) is None:
+        state[place] = services.tickets().new()
+
+    def heard() -> None:  # before the page runs: a run that is cut short loses nothing
+        arrived = _arrived(state[key].get("done"), state[place])
+        if arrived is not None:
+            state[news] = arrived
+
     base = str(st.get_option("server.baseUrlPath")).strip("/")
-    said = _mount(
+    _mount(
         key=key,
         data={
             "url": f"/{base}/api/upload" if base else "/api/upload",
-            "token": token,
+            "token": state[place],
             "suffixes": list(SUFFIXES),
             "words": _words(language),
         },
-        on_done_change=_nothing,
-    ).done
-    return _arrived(said, token) if isinstance(said, dict) and said.get("token") == token else None
+        on_done_change=heard,
+    )
+    found = state.pop(news, None)
+    return found if isinstance(found, Uploaded) else None
 
 
-def _arrived(said: dict[str, Any], token: str) -> Uploaded | None:
-    """What lies in the folder of `token`. What the browser says of it is only repeated as figures."""
+def _arrived(said: Any, token: str) -> Uploaded | None:
+    """What lies in the folder of this upload. What the browser says of it is only repeated as figures."""
     folder = services.tickets().folder(token)
-    if folder is None or not folder.is_dir():
+    if folder is None or not isinstance(said, dict) or not BATCH.fullmatch(str(said.get("batch"))):
         return None
+    folder /= str(said["batch"])
     if said.get("cancelled"):
         shutil.rmtree(folder, ignore_errors=True)
+    if not folder.is_dir():
         return None
     files = [file for file in folder.rglob("*") if file.is_file() and not file.name.endswith(".part")]
     inside = list(folder.iterdir())
-    failed = [pair for pair in said.get("failed", []) if isinstance(pair, list) and len(pair) == 2]
+    failed = said.get("failed")
+    pairs = [pair for pair in failed if isinstance(pair, list) and len(pair) == 2] if isinstance(failed, list) else []
     return Uploaded(
         path=inside[0] if len(inside) == 1 and (inside[0].is_dir() or inside[0].suffix.lower() == ".zip") else folder,
         files=len(files),
         bytes=sum(file.stat().st_size for file in files),
         skipped=_count(said.get("skipped")),
-        failed=tuple((str(name), str(code)) for name, code in failed[:NAMED]),
+        failed=tuple((str(name), str(code)) for name, code in pairs[:NAMED]),
         failed_count=_count(said.get("failed_count")),
     )
 
@@ -93,7 +102,3 @@ def _words(language: str) -> dict[str, str]:
         if name.startswith("error.upload.") and name.endswith(".cause"):
             words["error." + name.removeprefix("error.upload.").removesuffix(".cause")] = text
     return words
-
-
-def _nothing() -> None:
-    """Streamlit keeps a trigger only of values that somebody listens to."""

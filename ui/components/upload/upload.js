@@ -95,6 +95,7 @@ class Upload {
     const archives = able.filter(({ path }) => path.toLowerCase().endsWith(".zip"))
     const chosen = archives.length ? archives.slice(0, 1) : able // an archive stands for itself
     this.count = { done: 0, bytes: 0 }
+    this.batch = [...crypto.getRandomValues(new Uint8Array(8))].map(byte => byte.toString(16).padStart(2, "0")).join("")
     this.send(chosen, picked.length - chosen.length)
   }
 
@@ -128,7 +129,7 @@ class Upload {
     this.report(stop.signal.aborted)
     if (this.count.done || stop.signal.aborted)
       this.tell("done", {
-        token: this.data.token, files: this.count.done, bytes: this.count.bytes, skipped, cancelled: stop.signal.aborted,
+        batch: this.batch, skipped, cancelled: stop.signal.aborted,
         failed: this.failed.slice(0, NAMED), failed_count: this.failed.length,
       })
   }
@@ -159,7 +160,7 @@ class Upload {
       const request = new XMLHttpRequest()
       const abort = () => request.abort()
       const end = answer => { signal.removeEventListener("abort", abort); resolve(answer) }
-      request.open("PUT", `${this.data.url}?path=${encodeURIComponent(item.path)}`)
+      request.open("PUT", `${this.data.url}?batch=${this.batch}&path=${encodeURIComponent(item.path)}`)
       request.setRequestHeader("x-thaw-ticket", this.data.token)
       request.upload.onprogress = event => this.sent.set(item, event.loaded)
       request.onload = () => {
