@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,9 @@ def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None
     returns, a power cut loses nothing of it. Equal states give equal bytes.
 
     Raises CheckpointError (`checkpoint.disk_full`, `checkpoint.unwritable`); the temporary file is gone then. Raises
-    TypeError if `state` holds anything but tensors, numbers, texts, None, lists, tuples and dicts.
+    TypeError if `state` holds anything but tensors, numbers, texts, None, lists (tuples become lists) and dicts.
     """
-    _only_plain(state, "state")
-    document = {"format": FORMAT, **state}
+    document = _plain({"format": FORMAT, **state}, "state")
     digest, size = write_durably(path, lambda file: torch.save(document, file))
     manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, **(notes or {})}
     write_durably(manifest_of(path), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
@@ -194,14 +194,16 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _only_plain(value: Any, where: str) -> None:
+def _plain(value: Any, where: str) -> Any:
+    """`value` again, with equal texts as one object: the form of a file depends on which objects are the same."""
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if not isinstance(key, str | int):
-                raise TypeError(f"{where}: key {key!r} is neither text nor number")
-            _only_plain(inner, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for at, inner in enumerate(value):
-            _only_plain(inner, f"{where}[{at}]")
-    elif not isinstance(value, torch.Tensor | str | int | float | None):
-        raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint does not hold")
+        if odd := [key for key in value if not isinstance(key, str | int)]:
+            raise TypeError(f"{where}: key {odd[0]!r} is neither text nor number")
+        return {_plain(key, where): _plain(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, f"{where}[{at}]") for at, inner in enumerate(value)]
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, torch.Tensor | int | float | None):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint does not hold")

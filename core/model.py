@@ -57,7 +57,7 @@ class Model:
         network = self.network
         device = next(network.model.parameters()).device
         network.model.eval()
-        for some in torch.split(pixels, BATCH):
+        for some in torch.split(pixels, BATCH) if len(pixels) else ():
             with torch.inference_mode():
                 image = normalised(some.to(device), network.mean, network.std)
                 outputs = network.model(image.contiguous(memory_format=torch.channels_last))

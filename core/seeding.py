@@ -16,7 +16,7 @@ _TURN: Final = threading.Lock()
 
 
 def number(*key: int) -> int:
-    """A number of 63 bits that looks random and depends on every number of `key` (each at least 0)."""
+    """63 bits that look random and depend on every number of `key` (each at least 0; keys of one use have one length)."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]) >> 1
 
 

@@ -89,7 +89,10 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
             told=lambda: desk.leaving or (desk.command is not None and resume is None),
         )
         yield from _learn(job, desk)
-        yield from _leave(job, desk) if desk.leaving else _finish(job, desk)
+        if not desk.leaving:
+            yield from _finish(job, desk)
+        if desk.leaving:
+            yield from _leave(job, desk)
         yield _ended(job, desk)
     except (ThawError, RuntimeError, ValueError, MemoryError) as error:
         known = _explained(error, recipe, job)
@@ -156,7 +159,6 @@ def _finish(job: Job, desk: Desk) -> Iterator[Event]:
         parts.append(logits)
         yield Measuring(what=split, done=min(len(parts) * BATCH, len(part)), total=len(part))
         if desk.leaving:
-            yield from _leave(job, desk)
             return
     if parts:
         probabilities = softmax(np.concatenate(parts))

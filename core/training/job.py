@@ -185,7 +185,7 @@ class Job:
 
     def outputs(self, part: Part) -> Iterator[Tensor]:
         """What the network says about `part`, a batch at a time, still on the device."""
-        for pixels in torch.split(part.pixels, self.recipe.batch_size):
+        for pixels in torch.split(part.pixels, self.recipe.batch_size) if len(part) else ():
             yield self.learner.outputs(pixels.to(self.learner.device))
 
     def close_epoch(self, outputs: list[Tensor]) -> EpochDone:
