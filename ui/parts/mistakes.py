@@ -20,32 +20,27 @@ Cell = tuple[int, int | None] | None
 @st.fragment
 def show(run: Run, tested: Tested) -> None:
     """Both sides. A click here redraws only this part of the page."""
-    found = outcomes.predictions(run.id)
+    cell: Cell = state.value(_memory(run.id))
     left, right = st.columns(2, gap="large")
-    cell = _chosen(run)
     with left:
-        clicked = _sides(run, tested, cell)
-    if clicked is not None and clicked != cell:
-        state.put(_memory(run), clicked)
-        state.fill(state.key("results", "page"), 1)
-        st.rerun(scope="fragment")
+        _sides(run, tested, cell)
     with right:
-        _pictures(run, tested, found, cell)
+        _pictures(run, tested, cell)
 
 
-def _memory(run: Run) -> str:
-    return state.key("results", "cell", run.id)
+def _memory(run_id: str) -> str:
+    return state.key("results", "cell", run_id)
 
 
-def _chosen(run: Run) -> Cell:
-    cell: Cell = state.value(_memory(run))
-    return cell
+def _open(run_id: str, cell: Cell) -> None:
+    """Show the pictures of another cell, from the first page on."""
+    state.put(_memory(run_id), cell)
+    state.fill(state.key("results", "page"), 1)
 
 
-def _sides(run: Run, tested: Tested, cell: Cell) -> Cell:
-    """The matrix or the classes, as chosen; the cell or the class clicked."""
+def _sides(run: Run, tested: Tested, cell: Cell) -> None:
+    """The matrix or the classes, as chosen."""
     scores = tested.scores
-    classes = [one.name for one in scores.per_class]
     view = st.segmented_control(
         t("results.view"),
         ("matrix", "classes"),
@@ -57,36 +52,42 @@ def _sides(run: Run, tested: Tested, cell: Cell) -> Cell:
     )
     if view == "matrix":
         st.caption(t("results.matrix.how"))
-        marked = (cell[0], cell[1]) if cell and cell[1] is not None else None
-        return confusion(
+        confusion(
             scores.confusion,
-            classes,
+            [one.name for one in scores.per_class],
             key=state.key("results", "matrix", run.id),
             words=words("confusion."),
-            chosen=marked,
+            chosen=(cell[0], cell[1]) if cell and cell[1] is not None else None,
+            on_open=lambda clicked: _open(run.id, clicked),
         )
+        return
     st.caption(t("results.classes.how"))
-    picked = class_scores(
+    class_scores(
         scores.per_class,
         key=state.key("results", "classes", run.id),
         words=words("scores."),
         chosen=cell[0] if cell and cell[1] is None else None,
-        height=640 if len(classes) > 12 else 0,
+        height=640 if len(scores.per_class) > 12 else 0,
+        on_pick=lambda picked: _open(run.id, (picked, None)),
     )
-    return None if picked is None else (picked, None)
 
 
-def _pictures(run: Run, tested: Tested, found: tuple[Prediction, ...], cell: Cell) -> None:
+def _pictures(run: Run, tested: Tested, cell: Cell) -> None:
     """The pictures behind the click, the telling ones first; a press on one shows what the model thought."""
+    found = outcomes.predictions(run.id)
     classes = [one.name for one in tested.scores.per_class]
     behind = outcomes.behind(found, cell)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader(_heading(classes, cell, len(behind)), anchor=False)
-        if cell is not None and st.button(
-            t("results.all"), key=state.key("results", "all"), type="tertiary", icon=":material/filter_alt_off:"
-        ):
-            state.forget(_memory(run))
-            st.rerun(scope="fragment")
+        if cell is not None:
+            st.button(
+                t("results.all"),
+                key=state.key("results", "all"),
+                type="tertiary",
+                icon=":material/filter_alt_off:",
+                on_click=_open,
+                args=(run.id, None),
+            )
     if not found:
         st.caption(t("results.no_pictures"))
         return

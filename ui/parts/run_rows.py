@@ -102,16 +102,21 @@ def _why(run: Run) -> str:
 
 
 def _do(action: str, run_id: str) -> None:
-    """Carry out what was pressed; a refusal is said at the top of the page."""
     run = outcomes.find(run_id)
     if run is None:
         return
     if action == "open":
         state.show_run(run.id)
         navigation.go("results" if run.state in outcomes.WITH_MODEL else "train")
-    if action == "rename":
+    elif action == "rename":
         _rename(run)
-        return
+    else:
+        _carry_out(action, run)
+        st.rerun()
+
+
+def _carry_out(action: str, run: Run) -> None:
+    """What came of it, or why it was refused, is said at the top of the next run of the page."""
     try:
         if action == "resume":
             outcomes.resume(run.id)
@@ -124,7 +129,6 @@ def _do(action: str, run_id: str) -> None:
         state.put(_TOLD, (action, run.id, None))
     except ThawError as error:
         state.put(_TOLD, (action, run.id, error))
-    st.rerun()
 
 
 def said() -> None:

@@ -59,12 +59,16 @@ def _onnx(run: Run) -> "ExportReport | None":
             t("take.onnx.prepare"),
             key=state.key("take", "onnx", "prepare"),
             icon=":material/verified:",
-            on_click=outcomes.export,
+            on_click=_begin,
             args=(run.id,),
         )
         return None
     _checked(run, report)
     return report
+
+
+def _begin(run_id: str) -> None:
+    outcomes.export(run_id)
 
 
 @st.fragment(run_every=0.7)

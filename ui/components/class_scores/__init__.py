@@ -3,7 +3,7 @@
 Names of classes are data and shown as plain text. Knows numbers; nothing of pictures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -26,13 +26,20 @@ def class_scores(
     words: Mapping[str, str],
     chosen: int | None = None,
     height: int = 0,
-) -> int | None:
-    """Show one row a class and mark `chosen`; the index of the row picked, in the run after the pick.
+    on_pick: Callable[[int], None],
+) -> None:
+    """Show one row a class and mark `chosen`; `on_pick` is told the index of a row, before the run that follows.
 
     `words`: `label`, and for each column a heading and a help (`class`, `recall`, `precision`, `f1`, `support`, `….help`);
     `found`, `found_none`, `right`, `right_none`, `missed`. Beyond `height` pixels (0: no limit) the rows scroll.
     """
-    picked = _mount(
+
+    def picked() -> None:
+        row = st.session_state[key].picked
+        if type(row) is int and 0 <= row < len(scores):
+            on_pick(row)
+
+    _mount(
         key=key,
         data={
             "rows": [[one.name, one.support, one.found, one.predicted, one.recall, one.precision, one.f1] for one in scores],
@@ -40,6 +47,5 @@ def class_scores(
             "words": dict(words),
             "height": height,
         },
-        on_picked_change=lambda: None,
-    ).picked
-    return picked if type(picked) is int and 0 <= picked < len(scores) else None
+        on_picked_change=picked,
+    )

@@ -3,7 +3,7 @@
 Knows counts and names; nothing of pictures. Of many classes it shows those that are confused most.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -38,25 +38,31 @@ def confusion(
     key: str,
     words: Mapping[str, str],
     chosen: Cell | None = None,
-) -> Cell | None:
-    """Show `counts[i][j]`, the pictures of class i called class j, and mark `chosen`; the cell clicked, in the run after.
+    on_open: Callable[[Cell], None],
+) -> None:
+    """Show `counts[i][j]`, the pictures of class i called class j, and mark `chosen`.
 
+    `on_open` is told the cell that was clicked, before the run that follows.
     `words`: `corner_true`, `corner_said`, `cell`, `cell.one`, `shown`, `pairs`, `pair`, `label`.
     """
-    shown = most_confused(counts)
-    clicked = _mount(
+
+    def opened() -> None:
+        cell = checked(st.session_state[key].cell, len(classes))
+        if cell is not None:
+            on_open(cell)
+
+    _mount(
         key=key,
         data={
             "classes": list(classes),
             "counts": [list(row) for row in counts],
-            "shown": shown,
+            "shown": most_confused(counts),
             "pairs": worst_pairs(counts),
             "chosen": list(chosen) if chosen else None,
             "words": dict(words),
         },
-        on_cell_change=lambda: None,
-    ).cell
-    return _checked(clicked, len(classes))
+        on_cell_change=opened,
+    )
 
 
 def most_confused(counts: Sequence[Sequence[int]]) -> list[int]:
@@ -74,8 +80,8 @@ def worst_pairs(counts: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
     return sorted(wrong, key=lambda pair: (-pair[2], pair[0], pair[1]))[:PAIRS]
 
 
-def _checked(cell: object, size: int) -> Cell | None:
-    """What the browser says is a wish."""
+def checked(cell: object, size: int) -> Cell | None:
+    """What the browser says is a wish: a cell that exists, or None."""
     if isinstance(cell, list) and len(cell) == 2 and all(type(at) is int and 0 <= at < size for at in cell):
         return cell[0], cell[1]
     return None
