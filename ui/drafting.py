@@ -15,7 +15,7 @@ from core.strategies import STRATEGIES, apply_strategy
 from ui import services
 
 if TYPE_CHECKING:
-    from core.backbones.card import Card
+    from core.backbones import Card
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Image sizes that are proposed, in pixels."""

@@ -26,7 +26,7 @@ from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
-    from core.backbones.card import Card
+    from core.backbones import Card
     from core.dataset import Dataset, Item
     from core.engine import Engine
     from core.estimate import Estimate

@@ -14,7 +14,7 @@ from ui.parts import notes
 from ui.text import compact, figure, has, percent, plain, size, t
 
 if TYPE_CHECKING:
-    from core.backbones.card import Card
+    from core.backbones import Card
 
 FILE = "file"
 
@@ -85,16 +85,17 @@ def chosen() -> None:
         st.markdown(t(f"family.{card.family}"))
         st.caption(t("model.chosen.licence", licence=licence(card)), help=t("model.chosen.licence.help"))
         kinds = [kind for kind in ("bundled", "pretrained", "random") if kind in card.weights] + [FILE]
+        kind = _kind(kinds)
         st.segmented_control(
             t("model.weights"),
             kinds,
+            default=kind,
             required=True,
             format_func=lambda kind: t(f"model.weights.{kind}"),
             help=t("model.weights.help"),
-            key=_weights_key(kinds),
+            key=state.key("model", "weights"),
             on_change=_take_weights,
         )
-        kind = state.value(state.key("model", "weights"))
         st.caption(t(f"model.weights.{kind}.help"))
         notes.at_field("weights")
         if kind == "pretrained":
@@ -114,14 +115,14 @@ def kind_of(weights: str) -> str:
     return weights if weights in ("pretrained", "bundled", "random") else FILE
 
 
-def _weights_key(kinds: Sequence[str]) -> str:
-    """The widget follows the draft, but for a person who has said 'a file' and not yet which."""
-    widget, asked = state.key("model", "weights"), state.key("model", "asked-file")
+def _kind(kinds: Sequence[str]) -> str:
+    """What the switch shows: the draft's kind, but for a person who has said 'a file' and not yet which."""
     kind = kind_of(state.recipe().weights)
-    if state.value(asked) == state.recipe().backbone and kind != FILE:
+    if state.value(state.key("model", "asked-file")) == state.recipe().backbone:
         kind = FILE
-    state.fill(widget, kind if kind in kinds else kinds[0])
-    return widget
+    kind = kind if kind in kinds else kinds[0]
+    state.follow(state.key("model", "weights"), kind)
+    return kind
 
 
 def _take_weights() -> None:
