@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import frame, navigation, services, state
+from ui import frame, navigation, services
 from ui.text import t
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -16,7 +16,6 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 def main() -> None:
     """Draw the frame and the page that the address names."""
     st.set_page_config(page_title="Thaw", page_icon=str(ASSETS / "favicon.png"), layout="wide")
-    state.seed_language()
     if not services.is_open():
         st.title(t("app.alone.title"))
         st.text(t("app.alone.remedy"))

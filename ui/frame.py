@@ -21,6 +21,7 @@ def header() -> None:
         st.segmented_control(
             t("frame.language"),
             LANGUAGES,
+            default=state.browser_language(),
             key=state.LANGUAGE,
             bind="query-params",
             required=True,
@@ -53,7 +54,8 @@ def _at_work() -> None:
     now = services.run_state(running.id)
     words = t("frame.training", name=plain(running.name), share=percent(now.fraction, 0))
     more = f" · {t('frame.queued', n=len(waiting))}" if waiting else ""
-    st.caption(f":orange[{navigation.ICONS['train']} {words}{more}]", width="content")
+    icon = navigation.ICONS["train"]
+    st.caption(f":orange[{icon} {words}{more}]", width="content")
 
 
 def apology(error: Exception) -> None:

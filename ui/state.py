@@ -4,7 +4,7 @@ A widget never owns truth: it is filled from here whenever it is drawn, and what
 callback. Knows nothing of pages; every browser tab has its own state, and the draft outlives a reload through `services`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -29,16 +29,13 @@ _MISSING = object()
 def language() -> str:
     """Code of the language to speak: as switched (and so in the address), else as the browser asks, else English."""
     chosen = st.session_state.get(LANGUAGE) or st.query_params.get(LANGUAGE)
-    if chosen in LANGUAGES:
-        return str(chosen)
+    return str(chosen) if chosen in LANGUAGES else browser_language()
+
+
+def browser_language() -> str:
+    """What the browser asks for, of the languages there are: where the switch begins."""
     wanted = (st.context.locale or "").lower()
     return next((code for code in LANGUAGES if wanted.startswith(code)), LANGUAGES[0])
-
-
-def seed_language() -> None:
-    """Let the switch begin with the browser's language, unless the address names one."""
-    if LANGUAGE not in st.session_state:
-        st.session_state[LANGUAGE] = language()
 
 
 # --- the draft ------------------------------------------------------------------------------------------------------------
@@ -102,15 +99,30 @@ def field(
     show: Callable[[Any], Any] = lambda value: value,
     take: Callable[[Any], Any] = lambda value: value,
     twin: str = "",
+    default: str = "value",
+    options: Sequence[Any] | None = None,
 ) -> dict[str, Any]:
     """Arguments of a widget that shows and edits one field of the draft: `st.slider(label, **field("epochs"))`.
 
     `show` turns the field into what the widget holds, `take` turns that back. `augment.rotation` reaches into a part.
-    `twin` tells a second widget of the same field from the first.
+    `twin` tells a second widget of the same field from the first. `default` is what the widget calls its first value; a
+    select box is given its `options` instead.
     """
     widget = key("recipe", name, twin) if twin else key("recipe", name)
-    fill(widget, show(_look(name)))
-    return {"key": widget, "on_change": _taken, "args": (widget, name, take)}
+    shown = show(_look(name))
+    follow(widget, shown)
+    first = {default: shown} if options is None else {"index": list(options).index(shown)}
+    return {"key": widget, "on_change": _taken, "args": (widget, name, take), **first}
+
+
+def follow(widget: str, value: Any) -> None:
+    """Let a widget that is drawn already show `value`; before the first time its default does that.
+
+    A value set for a widget that no browser has seen yet can get lost when the script runs twice in quick succession: the
+    widget then shows its default, and sends it back as if a person had chosen it.
+    """
+    if st.session_state.get(widget, value) != value:
+        st.session_state[widget] = value
 
 
 def fill(widget: str, value: Any) -> None:

@@ -46,7 +46,10 @@ def _chosen() -> Dataset | None:
 
 
 def _look(dataset_id: str, data: Dataset) -> None:
-    st.header(plain(set_title(dataset_id, data.name)), anchor=False)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.header(plain(set_title(dataset_id, data.name)), anchor=False, width="content")
+        if data.demo is None:
+            shelf.removal(dataset_id, data)
     look.figures(dataset_id, data)
     left, right = st.columns([3, 2], gap="large")
     with left:

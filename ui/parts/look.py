@@ -57,8 +57,8 @@ def class_counts(data: Dataset) -> None:
 def samples(dataset_id: str, data: Dataset) -> None:
     """Pictures of all classes by turns, or of one."""
     widget = state.key("data", "class")
-    if state.value(widget) not in range(ALL, len(data.classes)):
-        state.fill(widget, ALL)
+    if state.value(widget, ALL) not in range(ALL, len(data.classes)):
+        state.follow(widget, ALL)
     chosen = st.selectbox(
         t("data.samples.class"),
         range(ALL, len(data.classes)),
@@ -70,7 +70,7 @@ def samples(dataset_id: str, data: Dataset) -> None:
     pages = max(1, -(-len(items) // SAMPLES))
     page_key = state.key("data", "page")
     if state.value(page_key, 1) > pages:
-        state.fill(page_key, 1)
+        state.follow(page_key, 1)
     place = st.container()
     with st.container(horizontal_alignment="center"):
         page = st.pagination(pages, key=page_key) if pages > 1 else 1

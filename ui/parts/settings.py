@@ -47,7 +47,8 @@ def augmentation() -> None:
         required=True,
         format_func=lambda preset: t(f"augment.{preset}"),
         help=t("train.set.augment.help"),
-        **state.field("augment", show=augment_name, take=_preset),
+        wrap=True,
+        **state.field("augment", show=augment_name, take=_preset, default="default"),
     )
     st.caption(t(f"augment.{name}.help"))
 
@@ -173,7 +174,7 @@ def _pick(name: str, options: Sequence[str]) -> None:
             options,
             format_func=lambda code: t(f"train.set.{name}.{code.partition(':')[0]}"),
             help=t(f"train.set.{name}.help"),
-            **state.field(name),
+            **state.field(name, options=options),
         )
         notes.at_field(name)
 

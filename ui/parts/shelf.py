@@ -7,7 +7,7 @@ from core.errors import ThawError
 from ui import services, state
 from ui.components.cards import Card, cards
 from ui.parts import intake, notes
-from ui.text import count, has, moment, set_title, t
+from ui.text import count, has, listed, moment, plain, set_title, t
 
 SHEET = 12
 """Pictures on a card."""
@@ -45,6 +45,7 @@ def card(dataset_id: str, found: Dataset | None) -> Card:
         (t("data.fact.images"), count(len(found.items))),
         (t("data.fact.classes"), count(len(found.classes))),
     )
+    story = story or listed(found.classes, 8)
     badge = (t("data.shelf.demo"), "cold") if demo else (t("data.shelf.added", when=moment(found.created)), "")
     return Card(dataset_id, title, story, facts=facts, badges=(badge,), images=sheet(dataset_id, found))
 
@@ -59,6 +60,35 @@ def sheet(dataset_id: str, found: Dataset, many: int = SHEET) -> tuple[str, ...]
     rows = [by_class[label] for label in sorted(by_class)]
     turns = [row[turn] for turn in range(many) for row in rows if turn < len(row)]
     return tuple(services.thumb_url(dataset_id, sha256, 96) for sha256 in turns[:many])
+
+
+def removal(dataset_id: str, found: Dataset) -> None:
+    """A button that asks before it deletes a set."""
+    if st.button(t("data.delete"), key=state.key("data", "delete"), type="tertiary", icon=":material/delete:"):
+        _confirm(dataset_id, found)
+
+
+def _confirm(dataset_id: str, found: Dataset) -> None:
+    @st.dialog(t("data.delete.title"), icon=":material/delete:")
+    def ask() -> None:
+        st.markdown(t("data.delete.ask", name=plain(found.name), n=len(found.items)))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t("data.delete.no"), key=state.key("data", "delete-no")):
+                st.rerun()
+            if st.button(t("data.delete.yes"), key=state.key("data", "delete-yes"), type="primary"):
+                _delete(dataset_id)
+                st.rerun()
+
+    ask()
+
+
+def _delete(dataset_id: str) -> None:
+    try:
+        services.delete_dataset(dataset_id)
+    except ThawError as error:
+        state.refuse("dataset", error)
+    else:
+        state.edit(dataset="")
 
 
 def _pick(dataset_id: str) -> None:

@@ -31,18 +31,23 @@ def card() -> None:
             **state.field("name"),
         )
         _hint(recipe)
+        notes.at_field("start")
+    with (
+        st.bottom,
+        st.container(
+            horizontal=True, horizontal_alignment="right", vertical_alignment="center", key=state.key("train", "start-row")
+        ),
+    ):
         if blocked is not None:
             _in_the_way(blocked)
         st.button(
             t("train.queue") if services.active_runs() else t("train.start"),
             key=state.key("train", "start"),
             type="primary",
-            icon=":material/local_fire_department:",
+            icon=navigation.ICONS["train"],
             disabled=blocked is not None,
             on_click=_start,
-            width="stretch",
         )
-        notes.at_field("start")
 
 
 def _plan(recipe: Recipe) -> str:
@@ -82,10 +87,8 @@ def _hint(recipe: Recipe) -> None:
 
 def _in_the_way(blocked: ready.Obstacle) -> None:
     values = {name: plain(value) if isinstance(value, str) else value for name, value in blocked.values.items()}
-    st.markdown(f":orange[:material/block:] {t(f'train.block.{blocked.code}', **values)}")
-    if blocked.fix and st.button(
-        t(f"train.fix.{blocked.fix}"), key=state.key("train", "fix"), icon=":material/build:", width="stretch"
-    ):
+    st.markdown(f":orange[:material/block:] {t(f'train.block.{blocked.code}', **values)}", width="content")
+    if blocked.fix and st.button(t(f"train.fix.{blocked.fix}"), key=state.key("train", "fix"), icon=":material/build:"):
         if blocked.fix in navigation.ICONS:
             navigation.go(blocked.fix)
         try:
@@ -114,9 +117,9 @@ def preview() -> None:
     if not recipe.dataset:
         st.caption(t("train.preview.none"))
         return
-    place = st.container(height=260, border=False, key=state.key("train", "preview"))
+    place = st.container(key=state.key("train", "preview"))
     try:
-        with place, st.spinner(t("train.preview.wait")):
+        with place.skeleton(height=180):
             pictures = previews.preview(recipe)
     except ThawError as error:
         notes.failure(error, key=state.key("train", "preview-failed"))
@@ -129,6 +132,6 @@ def preview() -> None:
             ],
             key=state.key("train", "pictures"),
             label=t("train.preview"),
-            side=92,
+            side=80,
         )
     st.caption(t("train.preview.caption"))
