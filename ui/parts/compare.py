@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.recipe import augment_name
 from core.run import Run
 from ui import charts, outcomes, services, state
 from ui.parts import learned, run_rows
@@ -94,29 +95,39 @@ def _settings(chosen: list[Run]) -> None:
 
 
 def settings(chosen: list[Run]) -> pd.DataFrame:
-    """One row a setting that differs, one column a run, values as words."""
+    """One row a setting that differs, one column a run, both in words."""
     found = outcomes.differences([run.recipe for run in chosen])
+    augments = [augment_name(run.recipe.augment) for run in chosen]
+    if "custom" not in augments and len(set(augments)) > 1:  # named sets of changes are told by their names
+        found = {field: values for field, values in found.items() if not field.startswith("augment.")} | {
+            "augment": augments
+        }
     rows = {_field(field): [_value(field, value) for value in values] for field, values in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=labels(chosen), dtype=object)
 
 
 def _field(field: str) -> str:
-    key = f"runlist.field.{field}"
-    return t(key) if has(key) else field
+    """What a setting is called where it is set."""
+    if field.startswith("augment."):
+        return t("runlist.field.detail", whole=t("train.set.augment"), part=t(field.replace("augment.", "augment.set.")))
+    known = (f"{place}.{field}" for place in ("train.set", "data.divide", "runlist.field"))
+    return next((t(key) for key in known if has(key)), field)
 
 
 def _value(field: str, value: Any) -> str:
+    """What a value is called where it is set; names that people gave as they are."""
     if field == "rules":
         return _rules(value)
-    if isinstance(value, bool):
-        return t("runlist.yes" if value else "runlist.no")
-    if isinstance(value, float):
-        return f"{value:g}"
     if field == "strategy":
         return strategy(value)
     if field == "dataset":
         return set_title(value, services.dataset_name(value)) or str(value)
-    return str(value)
+    if isinstance(value, bool):
+        return t("runlist.yes" if value else "runlist.no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    known = (f"train.set.{field}.{value}", f"{field}.{value}")
+    return next((t(key) for key in known if has(key)), str(value))
 
 
 def _rules(rules: list[dict[str, Any]]) -> str:

@@ -9,10 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.events import Ended, Saved
-from core.recipe import BlockRule
+from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.run import Run
 from ui import navigation, outcomes, services
 from ui.parts import compare
+from ui.text import t
 
 Trained = Callable[..., Run]
 Page = Callable[..., AppTest]
@@ -181,7 +182,23 @@ def test_settings_are_told_in_words_and_equal_names_are_told_apart(trained: Trai
     table = compare.settings([one, two])
     assert list(table.columns) == [f"same ({one.id[-4:]})", f"same ({two.id[-4:]})"]
     assert list(table.index) == ["Strategy", "What learns", "Optimizer"]
-    assert list(table.iloc[:, 1]) == ["My own choice", "layer1 frozen, fc ×0.5", "sgd"]
+    assert list(table.iloc[:, 1]) == ["My own choice", "layer1 frozen, fc ×0.5", t("train.set.optimizer.sgd")]
+
+
+def test_every_setting_has_a_name_and_augmentation_is_told_by_its_preset_or_its_parts(trained: Trained) -> None:
+    other = {
+        "val_fraction": 0.2, "test_fraction": 0.2, "split_seed": 1, "image_size": 64, "fit": "pad", "weights": "pretrained",
+        "epochs": 4, "batch_size": 8, "lr": 0.1, "momentum": 0.5, "weight_decay": 0.5, "schedule": "step", "step_epochs": 2,
+        "step_factor": 0.5, "warmup_epochs": 1.0, "label_smoothing": 0.1, "metric": "loss", "patience": 3, "device": "cpu",
+        "precision": "bf16", "threads": 1, "seed": 7, "backbone": "resnet18", "augment": AUGMENT_PRESETS["light"],
+    }  # fmt: skip
+    one, two = trained(name="a"), trained(name="b", **other)
+    table = compare.settings([one, two])
+    assert len(table) == len(other)
+    assert not set(table.index) & set(Recipe.model_fields)
+    assert table.loc[t("train.set.augment")].to_list() == ["None", "Light"]
+    three = trained(name="c", augment=AUGMENT_PRESETS["none"].model_copy(update={"rotation": 5.0}))
+    assert compare.settings([one, three]).loc["Vary the pictures: Rotation"].to_list() == ["0", "5"]
 
 
 def test_of_many_runs_one_page_is_drawn_at_a_time(trained: Trained, page: Page, sent: Sent) -> None:
