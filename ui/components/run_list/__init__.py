@@ -65,19 +65,17 @@ def run_list(
         on_ticked_change=lambda: None,
         on_pressed_change=lambda: None,
     )
-    return _ticked(value.ticked, cleared), _pressed(value.pressed, rows)
+    return ticked(value.ticked, cleared), pressed(value.pressed, rows)
 
 
-def _ticked(value: object, cleared: int) -> tuple[str, ...]:
+def ticked(value: object, cleared: int) -> tuple[str, ...]:
     """Ids as the browser says them; a value from before the last clearing counts no more."""
     if not isinstance(value, dict) or value.get("cleared") != cleared or not isinstance(value.get("ids"), list):
         return ()
     return tuple(one for one in value["ids"] if isinstance(one, str))
 
 
-def _pressed(value: object, rows: Sequence[Row]) -> tuple[str, str] | None:
+def pressed(value: object, rows: Sequence[Row]) -> tuple[str, str] | None:
     """Only what was offered can be pressed."""
     offered = {(name, row.id) for row in rows for name, _ in row.actions}
-    if isinstance(value, list) and len(value) == 2 and tuple(value) in offered:
-        return value[0], value[1]
-    return None
+    return next((one for one in offered if list(one) == value), None)
