@@ -1,10 +1,14 @@
-"""Pages are tested over a workspace of their own and an engine that only listens, unless a test asks for a real one."""
+"""Pages are tested over a workspace of their own, a real store, and an engine that trains only if a test starts it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
 
+from core.dataset import import_dataset
 from core.workspace import Workspace, open_workspace
 from ui import services
 
@@ -26,3 +30,55 @@ def house(workspace: Workspace) -> Iterator[Workspace]:
     yield workspace
     services.close()
     store.close()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ten pictures of each of three classes, 40 x 32 pixels, and one file that is no picture."""
+    folder = tmp_path_factory.mktemp("pictures") / "flowers"
+    noise = np.random.default_rng(0)
+    for name in ("daisy", "rose :smile:", "百合"):
+        (folder / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = noise.integers(0, 256, (32, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    (folder / "daisy" / "notes.txt").write_text("not a picture")
+    (folder / "daisy" / "broken.png").write_bytes(b"\x89PNG but no more")
+    return folder
+
+
+@pytest.fixture
+def flowers(house: Workspace, pictures: Path) -> str:
+    """Id of a data set of 30 pictures in the open workspace."""
+    return import_dataset(pictures, house).id
+
+
+@pytest.fixture
+def draw() -> Callable[..., AppTest]:
+    """Runs one page as Streamlit does; `lang` and whatever else is given stand in the address."""
+
+    def data() -> None:
+        from ui.pages import data
+
+        data.show()
+
+    def model() -> None:
+        from ui.pages import model
+
+        model.show()
+
+    def train() -> None:
+        from ui.pages import train
+
+        train.show()
+
+    scripts = {"data": data, "model": model, "train": train}
+
+    def run(name: str, *, lang: str = "en", **address: str) -> AppTest:
+        at = AppTest.from_function(scripts[name], default_timeout=60)
+        at.query_params["lang"] = lang
+        for key, value in address.items():
+            at.query_params[key] = value
+        return at.run()
+
+    return run

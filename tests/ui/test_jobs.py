@@ -1,0 +1,111 @@
+"""Background work: told apart, watched, called off, and never silent about how it ended."""
+
+import threading
+
+import pytest
+
+from core.errors import DataError
+from ui.jobs import Cancelled, Job, Jobs, Progress
+
+
+@pytest.fixture
+def jobs() -> Jobs:
+    return Jobs()
+
+
+def ended(job: Job) -> Job:
+    assert job.wait(10)
+    return job
+
+
+def test_a_job_tells_how_far_it_is_and_what_came_of_it(jobs: Jobs) -> None:
+    half, go_on = threading.Event(), threading.Event()
+
+    def work(progress: Progress, cancelled: Cancelled) -> str:
+        progress(5, 10)
+        half.set()
+        go_on.wait(10)
+        return "made"
+
+    job = jobs.start("import", "flowers", work)
+    assert half.wait(10)
+    assert (job.state, job.share) == ("running", 0.5)
+    go_on.set()
+    assert (ended(job).state, job.result, job.error) == ("done", "made", None)
+
+
+def test_the_same_work_is_not_begun_twice_while_it_runs(jobs: Jobs) -> None:
+    go_on = threading.Event()
+    first = jobs.start("weights", "resnet18", lambda progress, cancelled: go_on.wait(10))
+    assert jobs.start("weights", "resnet18", lambda progress, cancelled: None) is first
+    assert jobs.start("weights", "resnet50", lambda progress, cancelled: None) is not first
+    go_on.set()
+    ended(first)
+    assert jobs.start("weights", "resnet18", lambda progress, cancelled: None) is not first
+
+
+def test_a_job_that_is_called_off_says_so(jobs: Jobs) -> None:
+    begun = threading.Event()
+
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        begun.set()
+        while not cancelled():
+            pass
+        raise DataError("data.cancelled", name="flowers")
+
+    job = jobs.start("import", "flowers", work)
+    assert begun.wait(10)
+    job.cancel()
+    assert ended(job).state == "cancelled"
+
+
+def test_what_is_done_in_spite_of_a_late_call_off_counts_as_done(jobs: Jobs) -> None:
+    go_on = threading.Event()
+
+    def work(progress: Progress, cancelled: Cancelled) -> str:
+        go_on.wait(10)
+        return "made"
+
+    job = jobs.start("import", "flowers", work)
+    job.cancel()
+    go_on.set()
+    assert (ended(job).state, job.result) == ("done", "made")
+
+
+def test_a_failure_keeps_its_code_and_values(jobs: Jobs) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        raise DataError("path.missing", path="/nowhere")
+
+    job = ended(jobs.start("import", "flowers", work))
+    assert job.state == "failed"
+    assert job.error is not None
+    assert (job.error.code, job.error.values) == ("path.missing", {"path": "/nowhere"})
+
+
+def test_an_unforeseen_failure_has_words_too(jobs: Jobs) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        raise ZeroDivisionError("by nought")
+
+    job = ended(jobs.start("import", "flowers", work))
+    assert job.error is not None
+    assert (job.error.code, job.error.values) == ("job.broken", {"reason": "ZeroDivisionError: by nought"})
+
+
+def test_the_newest_job_of_a_kind_is_found_until_it_is_forgotten(jobs: Jobs) -> None:
+    first = ended(jobs.start("import", "a", lambda progress, cancelled: 1))
+    second = ended(jobs.start("import", "b", lambda progress, cancelled: 2))
+    assert jobs.find("import") is second
+    assert jobs.find("import", "a") is first
+    assert jobs.get(first.id) is first
+    jobs.forget(first)
+    assert (jobs.get(first.id), jobs.find("import", "a"), jobs.find("weights")) == (None, None, None)
+
+
+def test_closing_calls_off_what_runs(jobs: Jobs) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        while not cancelled():
+            pass
+
+    job = jobs.start("import", "flowers", work)
+    jobs.close()
+    assert job.state == "cancelled"

@@ -1,0 +1,141 @@
+"""The door to core: what pages ask, answered from a real workspace."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.dataset import Dataset
+from core.errors import DataError, StoreError, ThawError
+from core.recipe import Recipe
+from core.workspace import Workspace
+from ui import services
+
+
+def test_nothing_is_answered_before_it_is_opened() -> None:
+    assert not services.is_open()
+    with pytest.raises(ThawError) as failure:
+        services.workspace()
+    assert failure.value.code == "server.not_open"
+
+
+def test_a_first_draft_needs_no_download_and_no_data(house: Workspace) -> None:
+    draft = services.first_draft()
+    assert (draft.backbone, draft.weights, draft.dataset) == ("thaw-small", "random", "")
+
+
+def test_the_draft_is_kept_and_a_damaged_one_is_no_harm(house: Workspace) -> None:
+    services.keep_draft(Recipe(epochs=77))
+    assert services.first_draft().epochs == 77
+    (house.root / "draft.json").write_text('{"epochs": -1}')
+    assert services.first_draft().epochs == 12
+
+
+def test_an_import_runs_in_the_background_and_becomes_a_data_set(house: Workspace, pictures: Path) -> None:
+    job = services.start_import(pictures, "My flowers")
+    assert job.wait(30)
+    assert isinstance(job.result, Dataset)
+    assert services.dataset_ids() == (job.result.id,)
+    assert services.dataset_name(job.result.id) == "My flowers"
+    assert (job.done, job.total) == (job.total, job.total)
+
+
+def test_what_was_uploaded_is_removed_when_it_has_been_imported(house: Workspace, pictures: Path) -> None:
+    import shutil
+
+    ticket = house.uploads / "0123456789abcdef"
+    shutil.copytree(pictures, ticket / "flowers")
+    assert services.start_import(ticket / "flowers", "flowers", upload=True).wait(30)
+    assert list(house.uploads.iterdir()) == []
+    assert pictures.is_dir()
+
+
+def test_a_folder_of_the_person_is_never_removed_even_if_it_is_called_an_upload(house: Workspace, pictures: Path) -> None:
+    assert services.start_import(pictures, "flowers", upload=True).wait(30)
+    assert len(list(pictures.rglob("*.png"))) == 31
+
+
+def test_an_import_that_cannot_be_carries_its_reason(house: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    job = services.start_import(tmp_path / "empty", "empty")
+    assert job.wait(30)
+    assert job.state == "failed"
+    assert job.error is not None
+    assert job.error.code == "data.no_images"
+
+
+def test_split_counts_add_up_to_the_set(flowers: str) -> None:
+    counts = services.split_counts(Recipe(dataset=flowers, val_fraction=0.2, test_fraction=0.1))
+    assert {split: sum(by_class.values()) for split, by_class in counts.items()} == {"train": 21, "val": 6, "test": 3}
+    assert set(counts["test"].values()) == {1}
+
+
+def test_a_data_set_that_is_gone_has_no_name_but_an_error(flowers: str) -> None:
+    services.delete_dataset(flowers)
+    assert services.dataset_name(flowers) == ""
+    assert services.dataset_ids() == ()
+    with pytest.raises(DataError, match=flowers):
+        services.dataset(flowers)
+
+
+def test_a_demo_is_made_in_the_background(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(dataset_id: str) -> str:
+        asked.set()
+        go_on.wait(10)
+        return "made"
+
+    monkeypatch.setattr(services, "dataset", slow)
+    assert services.dataset_if_ready("demo:digits") is None
+    assert asked.wait(10)
+    go_on.set()
+    job = services.jobs().find("demo", "demo:digits")
+    assert job is not None
+    assert job.wait(10)
+    assert job.result == "made"
+
+
+def test_a_demo_that_cannot_be_made_says_why(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(dataset_id: str) -> None:
+        raise DataError("path.missing", path="digits")
+
+    monkeypatch.setattr(services, "dataset", full)
+    services.dataset_if_ready("demo:digits")
+    job = services.jobs().find("demo", "demo:digits")
+    assert job is not None
+    assert job.wait(10)
+    with pytest.raises(DataError) as failure:
+        services.dataset_if_ready("demo:digits")
+    assert failure.value.code == "path.missing"
+
+
+def test_thumbs_are_asked_for_by_address(house: Workspace) -> None:
+    assert services.thumb_url("demo:digits", "ab" * 32, 96) == f"/api/thumbs/demo%3Adigits/{'ab' * 32}?side=96"
+
+
+def test_an_answer_is_made_once_and_the_oldest_are_forgotten(house: Workspace) -> None:
+    made: list[int] = []
+    for number in [*range(services.MANY), 0, services.MANY]:
+        services.remembered(("n", number), lambda number=number: made.append(number))  # type: ignore[misc]
+    assert made == list(range(services.MANY + 1))
+    services.remembered(("n", 0), lambda: made.append(0))
+    assert made[-1] == 0
+
+
+def test_weights_that_came_through_the_browser_lie_there_once(house: Workspace) -> None:
+    first = services.keep_weights("my ../model.safetensors", b"tensors")
+    assert first == services.keep_weights("my ../model.safetensors", b"tensors")
+    assert (first.parent, first.read_bytes()) == (house.weights / "own", b"tensors")
+    assert [file.name for file in first.parent.iterdir()] == [first.name]
+
+
+def test_a_run_is_queued_found_and_told(flowers: str) -> None:
+    run_id = services.submit(Recipe(dataset=flowers, name="first"))
+    other = services.submit(Recipe(dataset=flowers, name="second"))
+    assert [run.name for run in services.active_runs()] == ["first", "second"]
+    assert (services.place(run_id), services.place(other)) == (1, 2)
+    assert services.run(run_id).state == "queued"
+    assert services.run_state(run_id).stage == "waiting"
+    with pytest.raises(StoreError):
+        services.run("01ARZ3NDEKTSV4RRFFQ69G5FAV")
