@@ -1,0 +1,239 @@
+"""The main road in a real browser, from a zip to a model that answers elsewhere. Screenshots lie in artifacts/."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import ROOT, free_port, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+ARTIFACTS = Path(os.environ.get("THAW_ARTIFACTS", ROOT / "artifacts"))
+CLASSES = ("stripes", "checks", "<img src=x onerror=alert(1)>", "斑点")
+"""One of them tries to be HTML, one is Chinese: both are only names."""
+POINTS = """() => Math.max(0, ...[...document.querySelectorAll(".thaw-chart-plot")]
+                 .flatMap(plot => (plot.data ?? []).map(trace => trace.x.length)))"""
+SOON = 30_000
+LATE = 240_000
+
+
+def pattern(kind: int, rng: np.random.Generator) -> Image.Image:
+    """48 x 48 px of one class: upright stripes, checks, rings or dots, in any colours, frequency and place."""
+    y, x = np.mgrid[0:48, 0:48] + rng.uniform(0, 48, 2)[:, None, None]
+    f = rng.uniform(0.5, 0.9)
+    waves = (
+        np.sin(f * x),
+        np.sin(f * x) * np.sin(f * y),
+        np.sin(f * np.hypot(x - 40, y - 40)),
+        np.cos(f * x) + np.cos(f * y) - 1,
+    )
+    tone = (waves[kind] > 0)[..., None]
+    colors = rng.uniform(0, 255, (2, 3))
+    image = np.where(tone, colors[0], colors[1]) + rng.normal(0, 12, (48, 48, 3))
+    return Image.fromarray(image.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zip of 4 classes with 40 pictures each, one text file that calls itself a picture, and what macOS adds."""
+    rng = np.random.default_rng(7)
+    file = tmp_path_factory.mktemp("zip") / "patterns.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for kind, name in enumerate(CLASSES):
+            for number in range(40):
+                picture = io.BytesIO()
+                pattern(kind, rng).save(picture, "PNG")
+                archive.writestr(f"patterns/{name}/{number}.png", picture.getvalue())
+        archive.writestr("patterns/stripes/notes.jpg", "these are my stripes")
+        archive.writestr("__MACOSX/patterns/stripes/._0.png", b"\0")
+    return file
+
+
+@pytest.fixture(scope="module")
+def thaw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Thaw of its own, started as a person starts it."""
+    port = free_port()
+    home = tmp_path_factory.mktemp("workspace")
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("thaw")), "--port", str(port), "--workspace", str(home), "--no-browser"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class Road:
+    """One person on the way, with a camera."""
+
+    def __init__(self, page: Page, address: str, name: str) -> None:
+        self.page = page
+        self.address = address
+        self.folder = ARTIFACTS / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.taken = 0
+
+    def shot(self, what: str) -> None:
+        self.taken += 1
+        self.page.screenshot(path=self.folder / f"{self.taken:02d}-{what}.png")
+
+    def key(self, key: str) -> Locator:
+        return self.page.locator(f".st-key-{key.replace('.', '-')}")
+
+    def next(self, key: str) -> None:
+        button = self.key(key).get_by_role("button")
+        expect(button).to_be_enabled(timeout=SOON)
+        button.click()
+
+    # --- the stations ---------------------------------------------------------------------------------------------------
+
+    def bring(self, archive: Path, *, images: str) -> None:
+        self.page.goto(f"{self.address}/?lang=en")
+        expect(self.page.get_by_role("heading", name="Pictures to learn from")).to_be_visible(timeout=LATE)
+        self.page.locator("input[data-way=archive]").set_input_files(archive)
+        expect(self.page.get_by_text(images).first).to_be_visible(timeout=LATE)
+        expect(self.key("data.counts").locator(".js-plotly-plot")).to_be_visible(timeout=SOON)
+        expect(self.key("data.samples").locator("img").first).to_be_visible(timeout=SOON)
+        self.shot("data")
+        self.next("data.next")
+
+    def choose(self, title: str) -> None:
+        expect(self.key("model.backbones").get_by_role("radio").first).to_be_visible(timeout=LATE)
+        self.key("model.backbones").get_by_role("searchbox").fill(title)
+        self.key("model.backbones").get_by_role("radio", name=title, exact=False).first.click()
+        expect(self.row("")).to_contain_text("11.2 M", timeout=LATE)
+
+    def row(self, path: str) -> Locator:
+        return self.key("model.tree").locator(f'[role=treeitem][data-path="{path}"]')
+
+    def steer(self) -> None:
+        """Freeze the first stage, let the last learn at a tenth of the rate."""
+        self.row("layer1").locator(".toggle").click()
+        expect(self.row("layer1")).to_have_attribute("aria-checked", "false")
+        self.row("layer4").locator(".scale").click()
+        self.page.keyboard.type("0.1")
+        self.page.keyboard.press("Enter")
+        expect(self.row("layer4").locator(".scale")).to_have_text("×0.1")
+        self.row("layer1").scroll_into_view_if_needed()
+        self.shot("tree")
+        self.next("model.next")
+
+    def set(self, field: str, value: str) -> None:
+        box = self.key(f"recipe.{field}").get_by_role("spinbutton")
+        expect(box).to_be_visible(timeout=SOON)
+        box.fill(value)
+        box.press("Enter")
+
+    def start(self) -> str:
+        """Press start; the run's id, from the address."""
+        self.shot("settings")
+        self.next("train.start")
+        self.page.wait_for_url("**run=*", timeout=LATE)
+        return self.page.url.split("run=")[1].split("&")[0]
+
+    def points(self) -> int:
+        """How many the longest curve on the screen has."""
+        return int(self.page.evaluate(POINTS))
+
+    def watch_it_grow(self) -> None:
+        grown = f"least => ({POINTS})() >= least"
+        self.page.wait_for_function(grown, arg=2, timeout=LATE)
+        self.page.wait_for_function(grown, arg=self.points() + 2, timeout=LATE)
+
+
+def predicted(page: Page) -> str:
+    return page.locator(".st-key-try_it-answers .first").first.inner_text()
+
+
+def walk(
+    page: Page, address: str, name: str, archive: Path, picture: bytes, *, images: str, epochs: str, until: float
+) -> None:
+    """The whole road; ends when the model has been taken home and answers there as it did here."""
+    road = Road(page, address, name)
+    road.bring(archive, images=images)
+    road.choose("ResNet-18")
+    road.steer()
+    road.set("epochs", epochs)
+    run = road.start()
+    road.watch_it_grow()
+    road.shot("live")
+
+    page.reload()
+    road.watch_it_grow()
+    assert run in page.url, "a reload in the middle shows the same run"
+    expect(road.key("train.stop").get_by_role("button")).to_be_visible(timeout=SOON)
+    page.wait_for_function(
+        """async ([run, least]) => {
+             const delta = await (await fetch(`/api/runs/${run}/curve?since=-1&epoch=`)).json()
+             return Math.max(0, ...(delta.epochs?.y?.val_accuracy ?? delta.epochs?.val_accuracy ?? [0])) >= least
+           }""",
+        arg=[run, until],
+        timeout=LATE,
+        polling=1000,
+    )
+    road.next("train.stop")
+    expect(road.key("train.results").get_by_role("button")).to_be_visible(timeout=LATE)
+    road.shot("stopped")
+
+    road.next("train.results")
+    expect(road.key("results.verdict")).to_contain_text("test images the model names", timeout=SOON)
+    cell = road.key(f"results.matrix.{run}").locator("table button.right:not(.none)").first
+    count = int(cell.inner_text())
+    cell.click()
+    tiles = road.key(f"results.pictures.{run}").locator(".tile img")
+    expect(tiles).to_have_count(min(count, 24), timeout=SOON)
+    assert tiles.first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    road.shot("results")
+
+    road.next("results.next")
+    page.locator(".st-key-try_it-files input[type=file]").set_input_files(
+        [{"name": "new.png", "mimeType": "image/png", "buffer": picture}]
+    )
+    expect(road.key("try_it.answers").locator("li").first).to_be_visible(timeout=LATE)
+    answer = predicted(page)
+    road.shot("try-it")
+
+    road.key("take.onnx.prepare").get_by_role("button").click()
+    link = road.key(f"take.onnx.get.{run}").get_by_role("link")
+    expect(link).to_be_visible(timeout=LATE)
+    road.shot("onnx")
+    with page.expect_download(timeout=SOON) as waiting:
+        link.click()
+    session = onnxruntime.InferenceSession(waiting.value.path().read_bytes(), providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    side = int(session.get_inputs()[0].shape[2])
+    image = Image.open(io.BytesIO(picture)).convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
+    probabilities = session.run(["probabilities"], {session.get_inputs()[0].name: pixels})[0]
+    assert json.loads(facts["classes"])[int(probabilities[0].argmax())] == answer
+
+
+def test_from_a_zip_to_a_model_that_answers_elsewhere(page: Page, thaw: str, patterns: Path) -> None:
+    picture = io.BytesIO()
+    pattern(0, np.random.default_rng(99)).save(picture, "PNG")
+    walk(page, thaw, "main-road", patterns, picture.getvalue(), images="160", epochs="60", until=0.5)
+
+
+def test_the_main_road_on_real_photographs(page: Page, thaw: str, real_data: Path) -> None:
+    archive = real_data / "sign-digits.zip"
+    with zipfile.ZipFile(archive) as zipped:
+        first = next(name for name in zipped.namelist() if name.lower().endswith(".jpg") and "MACOSX" not in name)
+        photo = Image.open(io.BytesIO(zipped.read(first)))
+    picture = io.BytesIO()
+    photo.convert("RGB").resize((100, 100)).save(picture, "PNG")
+    walk(page, thaw, "sign-digits", archive, picture.getvalue(), images="2,062", epochs="12", until=0.5)
