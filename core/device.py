@@ -44,6 +44,11 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
     return "fp32"
 
 
+def measuring_batch(device: torch.device) -> int:
+    """Images to look at together without learning: few on a CPU, whose caches they fit then and where one waits for them."""
+    return 32 if device.type == "cpu" else 256
+
+
 def _bf16_products() -> bool:
     ask: Any = getattr(torch.cpu, "get_capabilities", dict)
     able: dict[str, object] = ask()

@@ -20,18 +20,18 @@ from safetensors.torch import save
 from core.augment import normalised
 from core.backbones import Network, build
 from core.checkpoint import write_durably
+from core.device import measuring_batch
 from core.errors import WeightsError
 from core.evaluation import softmax
 from core.images import Fit, decode
 from core.recipe import Recipe, parse
 
 FORMAT: Final = "1"
-BATCH: Final = 32
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network that answers. Its answers come in single precision, in eval, in batches of 32."""
+    """A network that answers. Its answers come in single precision and in eval."""
 
     network: Network
     recipe: Recipe
@@ -53,11 +53,11 @@ class Model:
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
 
     def parts(self, pixels: torch.Tensor) -> Iterator[NDArray[np.float32]]:
-        """As `logits`, a batch at a time."""
+        """As `logits`, `measuring_batch` images at a time."""
         network = self.network
         device = next(network.model.parameters()).device
         network.model.eval()
-        for some in torch.split(pixels, BATCH) if len(pixels) else ():
+        for some in torch.split(pixels, measuring_batch(device)) if len(pixels) else ():
             with torch.inference_mode():
                 image = normalised(some.to(device), network.mean, network.std)
                 outputs = network.model(image.contiguous(memory_format=torch.channels_last))

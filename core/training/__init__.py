@@ -15,7 +15,7 @@ from core import checkpoint
 from core.errors import ThawError, TrainingError
 from core.evaluation import scores, softmax
 from core.events import Command, Discard, Ended, Event, Interrupt, Measuring, Outcome, Stop, Tested
-from core.model import BATCH, save_model
+from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
 from core.training.job import Job
@@ -124,10 +124,11 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
 
 def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
     """Validate, judge, save; a run that was stopped does so in the middle of an epoch, too."""
-    part, outputs = job.material.val, []
+    part, outputs, done = job.material.val, [], 0
     for output in job.outputs(part):
         outputs.append(output)
-        yield Measuring(what="val", done=min(len(outputs) * job.recipe.batch_size, len(part)), total=len(part))
+        done += len(output)
+        yield Measuring(what="val", done=done, total=len(part))
         if desk.leaving:
             return
     yield job.close_epoch(outputs)
@@ -154,10 +155,11 @@ def _finish(job: Job, desk: Desk) -> Iterator[Event]:
     save_model(job.folder / MODEL_FILE, model.network, recipe=job.recipe, classes=model.classes)
     split: Literal["val", "test"] = "test" if len(material.test) else "val"
     part = material.test if split == "test" else material.val
-    parts = []
+    parts, done = [], 0
     for logits in model.parts(part.pixels):
         parts.append(logits)
-        yield Measuring(what=split, done=min(len(parts) * BATCH, len(part)), total=len(part))
+        done += len(logits)
+        yield Measuring(what=split, done=done, total=len(part))
         if desk.leaving:
             return
     if parts:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from core import checkpoint
 from core.augment import draws
+from core.device import measuring_batch
 from core.errors import TrainingError
 from core.events import EpochDone, GroupInfo, Saved, Started, StepDone
 from core.model import Model
@@ -95,8 +96,9 @@ class Job:
 
     @property
     def save_due(self) -> bool:
-        """The last checkpoint is old."""
-        return self.unsaved and time.monotonic() - self._saved_at >= SAVE_SECONDS
+        """The last checkpoint is old, and the end of the epoch will not bring the next one at once."""
+        old = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        return old and self.unsaved and self.place.offset < self.steps_per_epoch
 
     def started(self) -> Started:
         """What is about to happen."""
@@ -185,7 +187,7 @@ class Job:
 
     def outputs(self, part: Part) -> Iterator[Tensor]:
         """What the network says about `part`, a batch at a time, still on the device."""
-        for pixels in torch.split(part.pixels, self.recipe.batch_size) if len(part) else ():
+        for pixels in torch.split(part.pixels, measuring_batch(self.learner.device)) if len(part) else ():
             yield self.learner.outputs(pixels.to(self.learner.device))
 
     def close_epoch(self, outputs: list[Tensor]) -> EpochDone:

@@ -45,6 +45,7 @@ class Learner:
         self._choice = choice
         self._size = image_size
         self._seed = seed
+        self._learning = False
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
     def step(self, pixels: Tensor, targets: Tensor, draws: Tensor, *, step: int, lr: float) -> tuple[Tensor, Tensor]:
@@ -53,7 +54,9 @@ class Learner:
         Gives loss and number of right answers, both before the step and still on the device: reading them waits for it.
         """
         network, optimizer, scaler = self.network, self._optimizer, self._scaler
-        train_mode(network.model, self._plan)
+        if not self._learning:
+            train_mode(network.model, self._plan)
+            self._learning = True
         set_rate(optimizer, lr)
         images = self._changed(pixels, draws, step)
         with seeded(self._seed, step, DROPOUT, device=self.device):
@@ -69,6 +72,7 @@ class Learner:
     def outputs(self, pixels: Tensor) -> Tensor:
         """What the network says in eval about pixels (B, 3, S, S) uint8: float32, on the device, in training's precision."""
         self.network.model.eval()
+        self._learning = False
         with torch.inference_mode(), self._autocast():
             images = normalised(pixels, self.network.mean, self.network.std)
             answer: Tensor = self.network.model(images.contiguous(memory_format=torch.channels_last)).float()

@@ -135,8 +135,7 @@ def test_figures_read_in_groups_are_those_read_one_by_one(run, recipe: Recipe, m
 # going on
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 7])
-@pytest.mark.parametrize("command", [Pause(), Interrupt()])
+@pytest.mark.parametrize(("step", "command"), [(1, Pause()), (3, Interrupt()), (5, Pause()), (7, Interrupt())])
 def test_a_run_that_was_broken_off_goes_on_as_if_it_had_not_been(
     run, recipe: Recipe, tmp_path: Path, step: int, command: Command
 ) -> None:
@@ -166,6 +165,35 @@ def test_other_optimizers_and_schedules_go_on_exactly_too(
     first = run(recipe, "broken", told=at_step(4, Pause()))
     second = run(recipe, "broken", resume=tmp_path / "broken" / first[-2].file)
     assert second.of(Saved)[-1].sha256 == unbroken.of(Saved)[-1].sha256
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_goes_on_exactly_too(run, recipe: Recipe, tmp_path: Path, precision: str) -> None:
+    recipe = recipe.changed(precision=precision)
+    unbroken = run(recipe, "unbroken")
+    assert unbroken.of(Started)[0].precision == precision
+    first = run(recipe, "broken", told=at_step(4, Pause()))
+    second = run(recipe, "broken", resume=tmp_path / "broken" / first[-2].file)
+    assert second.of(Saved)[-1].sha256 == unbroken.of(Saved)[-1].sha256
+
+
+def test_long_epochs_are_saved_on_their_way_and_old_checkpoints_go(
+    run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run(recipe, "plain")
+    monkeypatch.setattr(core.training.job, "SAVE_SECONDS", 0.0)
+    seen: list[set[str]] = []
+
+    def told(event: Event) -> None:
+        if isinstance(event, StepDone):
+            seen.append({path.name for path in checkpoints(tmp_path / "often")})
+
+    said = run(recipe, "often", told=told)
+    assert [saved.step for saved in said.of(Saved)] == list(range(1, 11))
+    assert [saved.best for saved in said.of(Saved)][:5] == [False] * 4 + [True]
+    assert max(map(len, seen)) == 3
+    assert seen[8] == {"step-00000005.ckpt", "step-00000007.ckpt", "step-00000008.ckpt"}
+    assert said.timeless(Preparing, Saved) == expected.timeless(Preparing, Saved)
 
 
 def test_a_run_paused_while_it_validates_validates_again(run, recipe: Recipe, tmp_path: Path) -> None:
