@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.errors import RecipeError
-from core.layers import LayerTree
+from core.layers import Block, LayerTree
 from core.recipe import BlockRule, Recipe
 from core.words import say
 
@@ -53,7 +53,7 @@ def _head(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
 
 def _last(count: int) -> Callable[[LayerTree, bool], tuple[BlockRule, ...]]:
     def rules(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
-        rows = [row for stage in tree.stages[-count:] for row in stage if row.total > 0]
+        rows = [row for stage in tree.stages[-count:] for row in stage if _learns(row)]
         return (
             BlockRule(path="", trainable=False, lr_scale=TRUNK_SCALE if known else None),
             *(BlockRule(path=row.path, trainable=True) for row in rows),
@@ -61,6 +61,11 @@ def _last(count: int) -> Callable[[LayerTree, bool], tuple[BlockRule, ...]]:
         )
 
     return rules
+
+
+def _learns(row: Block) -> bool:
+    """It has something that learns, or that must know whether its surroundings do."""
+    return row.total > 0 or row.type == "Dropout"
 
 
 def _layerwise(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:

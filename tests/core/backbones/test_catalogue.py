@@ -1,0 +1,142 @@
+"""Every classifier of the installed torchvision, by one mechanism: a whole tree, a new head, a step that learns."""
+
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+
+from core.backbones import build, cards, layer_tree
+from core.backbones.network import Network
+from core.backbones.torchvision import make, names
+from core.backbones.tree import hollow
+from core.layers import LayerTree
+from core.optim import apply_plan, make_optimizer, train_mode
+from core.plan import Plan, plan
+from core.recipe import Recipe
+from core.strategies import STRATEGIES, apply_strategy
+
+CLASSES = 7
+ALL = [card.name for card in cards()]
+SIZE = {card.name: card.nearest_size(64) for card in cards()}
+REAL = sorted({card.family: card.name for card in sorted(cards(), key=lambda card: -card.parameters)}.values())
+"""The smallest of each family: these take a step on real numbers, all others on the meta device."""
+
+
+def tree_of(name: str) -> LayerTree:
+    return layer_tree(name, classes=CLASSES, image_size=SIZE[name])
+
+
+@cache
+def bare(name: str) -> nn.Module:
+    """The network on the meta device, built past everything that is tested here."""
+    if name in names():
+        return hollow(lambda classes, size: make(name, classes, size), CLASSES, SIZE[name])
+    with torch.device("meta"):
+        return build(name, classes=CLASSES, image_size=SIZE[name]).model.to("meta")
+
+
+def plan_of(name: str, strategy: str) -> Plan:
+    tree = tree_of(name)
+    return plan(tree, apply_strategy(Recipe(backbone=name, weights="pretrained"), strategy, tree).rules)
+
+
+def test_the_catalogue_is_whole() -> None:
+    import torchvision
+
+    assert set(ALL) == {*torchvision.models.list_models(module=torchvision.models), "thaw-small"}
+    assert len(ALL) == len(set(ALL)) == 81
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_parameter_is_at_exactly_one_place_of_the_tree(name: str) -> None:
+    tree, model = tree_of(name), bare(name)
+    placed = [(p.name, p.count, p.dims) for p in tree.root.all_parameters()]
+    assert sorted(placed) == sorted((key, p.numel(), p.dim()) for key, p in model.named_parameters())
+    assert {block.path: block.type for block in tree.blocks()} == {
+        path: type(module).__name__ for path, module in model.named_modules(remove_duplicate=False)
+    }
+    for block in tree.blocks():
+        assert all(p.name.rpartition(".")[0] == block.path for p in block.parameters)
+    norms = {path for path, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)}
+    assert {block.path for block in tree.blocks() if block.statistics} == norms
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_head_is_found_and_gives_the_scores_of_the_new_classes(name: str) -> None:
+    tree = tree_of(name)
+    weight = dict(bare(name).named_parameters())[f"{tree.head}.weight"]
+    assert weight.shape[0] == CLASSES
+    assert tree.root.output_shape == (CLASSES,)
+    assert tree.rows[-1].path == tree.head or name.startswith("squeezenet")
+    assert tree.head in {row.path for row in tree.rows}
+    assert len(tree.stages) >= 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_strategy_puts_every_learning_parameter_into_exactly_one_group(name: str) -> None:
+    every = sorted(p.name for p in tree_of(name).root.all_parameters())
+    trainable = []
+    for strategy in STRATEGIES:
+        made = plan_of(name, strategy)
+        grouped = [p for group in made.groups for p in group.parameters]
+        assert sorted([*grouped, *made.frozen]) == every
+        assert made.trainable == sum(group.count for group in made.groups)
+        trainable.append(made.trainable)
+    assert trainable == sorted(trainable), "strategies stand in the order in which they learn more"
+    assert 0 < trainable[0] < trainable[1] < trainable[2] < trainable[3] == trainable[4] == made.total
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in REAL])
+def test_a_step_on_the_meta_device_gives_gradients_to_the_head_alone(name: str) -> None:
+    model, made = bare(name), plan_of(name, "head")
+    apply_plan(model, made)
+    train_mode(model, made)
+    optimizer = make_optimizer(model, made, kind="sgd", lr=0.1, momentum=0.9, weight_decay=0.01)
+    torch.autograd.backward(model(torch.empty(2, 3, SIZE[name], SIZE[name], device="meta")).sum())
+    head = tree_of(name).head
+    assert {key for key, p in model.named_parameters() if p.grad is not None} == {
+        p.name for p in tree_of(name)[head].all_parameters()
+    }
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_step_with_the_head_alone_changes_the_head_alone(name: str) -> None:
+    network = build(name, classes=CLASSES, image_size=SIZE[name], seed=1)
+    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
+    loss = step(network, plan_of(name, "head"))
+    after = network.model.state_dict()
+    assert torch.isfinite(loss)
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {p.name for p in tree_of(name)[network.head].all_parameters()}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_step_with_the_last_stage_leaves_all_before_it_bit_identical(name: str) -> None:
+    network = build(name, classes=CLASSES, image_size=SIZE[name], seed=1)
+    made = plan_of(name, "last-stage")
+    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
+    step(network, made)
+    loss = step(network, made)  # some heads begin at zero: nothing below them learns in the first
+    after = network.model.state_dict()
+    assert torch.isfinite(loss)
+    for key in before:
+        held = any(key == path or key.startswith(f"{path}.") for path in made.held)
+        if key in made.frozen or held:
+            assert torch.equal(before[key], after[key]), key
+    learned = [key for group in made.groups for key in group.parameters]
+    still = [key for key in learned if torch.equal(before[key], after[key])]
+    assert len(still) <= len(learned) // 2, "weights behind a dead ReLU may stay, most do not"
+
+
+def step(network: Network, made: Plan) -> torch.Tensor:
+    apply_plan(network.model, made)
+    train_mode(network.model, made)
+    optimizer = make_optimizer(network.model, made, kind="sgd", lr=0.1, momentum=0.0, weight_decay=0.01)
+    size = SIZE[network.name]
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    loss = nn.functional.cross_entropy(network.model(images), torch.tensor([0, CLASSES - 1]))
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.detach()
