@@ -106,7 +106,8 @@ class Road:
         self.page.goto(f"{self.address}/?lang=en")
         expect(self.page.get_by_role("heading", name="Pictures to learn from")).to_be_visible(timeout=LATE)
         self.page.locator("input[data-way=archive]").set_input_files(archive)
-        expect(self.page.get_by_text(images).first).to_be_visible(timeout=LATE)
+        expect(self.page.get_by_role("heading", name=archive.stem, exact=True)).to_be_visible(timeout=LATE)
+        expect(self.page.get_by_text(images).first).to_be_visible(timeout=SOON)
         expect(self.key("data.counts").locator(".js-plotly-plot")).to_be_visible(timeout=SOON)
         expect(self.key("data.samples").locator("img").first).to_be_visible(timeout=SOON)
         self.shot("data")
@@ -155,6 +156,16 @@ class Road:
         self.page.wait_for_function(grown, arg=2, timeout=LATE)
         self.page.wait_for_function(grown, arg=self.points() + 2, timeout=LATE)
 
+    def wait_until_it_validates(self, run: str, least: float) -> None:
+        """Until one epoch named that share of the validation images right."""
+        for _ in range(LATE // 500):
+            answer = self.page.request.get(f"{self.address}/api/runs/{run}/curve?since=-1&epoch=").json()
+            if any(value >= least for value in answer["epochs"]["val_accuracy"]):
+                return
+            assert not answer["done"], "it ended before it learned"
+            self.page.wait_for_timeout(500)
+        raise AssertionError(f"no epoch reached {least:.0%}")
+
 
 def predicted(page: Page) -> str:
     return page.locator(".st-key-try_it-answers .first").first.inner_text()
@@ -177,15 +188,7 @@ def walk(
     road.watch_it_grow()
     assert run in page.url, "a reload in the middle shows the same run"
     expect(road.key("train.stop").get_by_role("button")).to_be_visible(timeout=SOON)
-    page.wait_for_function(
-        """async ([run, least]) => {
-             const delta = await (await fetch(`/api/runs/${run}/curve?since=-1&epoch=`)).json()
-             return Math.max(0, ...(delta.epochs?.y?.val_accuracy ?? delta.epochs?.val_accuracy ?? [0])) >= least
-           }""",
-        arg=[run, until],
-        timeout=LATE,
-        polling=1000,
-    )
+    road.wait_until_it_validates(run, until)
     road.next("train.stop")
     expect(road.key("train.results").get_by_role("button")).to_be_visible(timeout=LATE)
     road.shot("stopped")
