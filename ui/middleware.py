@@ -8,7 +8,10 @@ import re
 import streamlit as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ui import warmup
+
 HOST = re.compile(r"(\[(?P<six>[0-9A-Fa-f:]+)\]|(?P<name>[\w.-]+))(:\d{1,5})?", re.ASCII)
+LOCAL = ("localhost", "127.0.0.1")
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -60,9 +63,11 @@ class Guard:
             await self.app(scope, receive, send)
             return
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        if host_name(host) not in {name.lower() for name in st.get_option("server.allowedHosts")}:
+        if host_name(host) not in {name.lower() for name in st.get_option("server.allowedHosts") or LOCAL}:
             await refuse(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            warmup.visited.set()
         added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         added.append((b"content-security-policy", policy(host).encode("latin-1")))
         ours = {name for name, _ in added}

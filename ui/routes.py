@@ -112,7 +112,7 @@ async def _picture(request: Request, side: int) -> Response:
     except ThawError as error:
         return refusal(404, error.code)
     if body is None:
-        return refusal(404, "image.unknown")
+        return refusal(404, "server.no_file")
     return Response(body, media_type="image/webp", headers={**FOREVER, "etag": etag})
 
 

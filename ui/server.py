@@ -8,6 +8,7 @@ import http.client
 import ipaddress
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import pandas as pd  # noqa: F401  stays for the life of the process: imported before gc.freeze
 import streamlit as st
@@ -29,38 +30,40 @@ from streamlit.runtime.pages_manager import PagesManager
 from uvicorn.config import LOGGING_CONFIG
 
 from core.errors import ThawError
+from core.log import record
 from core.threads import set_threads
 from core.workspace import Workspace, open_workspace
 from ui import services, text, warmup
 from ui.middleware import Guard
 from ui.routes import ROUTES
 
+if TYPE_CHECKING:
+    from core.engine import Engine
+    from core.store import RunStore
+
 HERE = Path(__file__).resolve()
 SHUTDOWN_SECONDS = 8.0
 """What a run gets to save itself; Docker kills after ten."""
-WARMUP_DELAY_SECONDS = 1.5
 BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
 """Environment variables by which `serve` tells the lifespan what the person asked for."""
+FAILED = "failed"
+"""Where the app's state keeps the error of a start that failed."""
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
-    from core.engine import Engine
-    from core.store import RunStore
-
-    def start() -> tuple[RunStore, Engine, Workspace]:
-        workspace = open_workspace()
-        store = RunStore(workspace)
-        engine = Engine(workspace, store, os.environ.get(DEVICE, "auto"))
-        engine.start()
-        return store, engine, workspace
-
-    store, engine, workspace = await to_thread.run_sync(start)
-    services.open(engine, store, workspace)
-    warmup.start(WARMUP_DELAY_SECONDS)
+    try:
+        store, engine = await to_thread.run_sync(_open)
+    except ThawError as error:
+        app.state[FAILED] = error  # `serve` raises it again: two sentences instead of a traceback
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+        raise
+    services.open(engine, store, engine.workspace)
+    _save_at_the_first_signal(engine)
+    warmup.start()
     address, port = str(st.get_option("server.address") or "localhost"), int(st.get_option("server.port"))
-    print(f"Thaw is ready: {_url(address, port)}  (workspace: {workspace.root})", flush=True)
+    print(f"Thaw is ready: {_url(address, port)}  (workspace: {engine.workspace.root})", flush=True)
     if os.environ.get(BROWSER) == "1":
         threading.Thread(target=_open_browser, args=(address, port), name="browser", daemon=True).start()
     try:
@@ -68,13 +71,43 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     finally:
         await to_thread.run_sync(engine.shutdown, SHUTDOWN_SECONDS)
         services.close()
+        store.close()
+        warmup.thaw()
+
+
+def _open() -> "tuple[RunStore, Engine]":
+    from core.engine import Engine
+    from core.store import RunStore
+
+    workspace = open_workspace()
+    store = RunStore(workspace)
+    engine = Engine(workspace, store, os.environ.get(DEVICE, "auto"))
+    engine.start()  # first: it makes sure that no other server works here
+    for left in workspace.uploads.iterdir():
+        shutil.rmtree(left, ignore_errors=True)
+    return store, engine
+
+
+def _save_at_the_first_signal(engine: "Engine") -> None:
+    """Let runs save themselves at once, while uvicorn still waits for downloads and uploads to end."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def save(number: int, frame: FrameType | None, before: Any = before) -> None:
+            threading.Thread(target=engine.shutdown, args=(SHUTDOWN_SECONDS,), name="save").start()
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, save)
 
 
 def on_script_error(error: Exception) -> bool:
-    """An error that no page caught: the log gets all of it, the person two sentences."""
-    known = error if isinstance(error, ThawError) else ThawError("server.page")
-    if known is not error:
-        logging.getLogger("thaw").error("a page failed", exc_info=error)
+    """An error that no page caught: the workspace's log gets all of it, the person two sentences."""
+    known = error
+    if not isinstance(known, ThawError):
+        known = ThawError("server.page", log=record(services.workspace().root, error) if services.is_open() else "-")
     st.error(f"{text.cause(known)}  \n{text.remedy(known)}", icon=":material/error:")
     return True
 
@@ -112,6 +145,9 @@ def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, 
     try:
         app.run(config=settings(address, port))
     except SystemExit as end:
+        failed = app.state.get(FAILED)
+        if isinstance(failed, ThawError):
+            raise failed from None
         return end.code if isinstance(end.code, int) else 1
     return 0
 

@@ -8,10 +8,18 @@ import gc
 import importlib
 import logging
 import threading
+import time
 
 HEAVY = ("torch", "torchvision", "torch._dynamo")
 """torch._dynamo is imported by the first optimizer that is built; it would cost that run a second."""
 
+IDLE_SECONDS = 6.0
+"""So long an empty server waits for its first visitor before it warms up by itself."""
+VISIT_SECONDS = 2.5
+"""So long the first visitor's page has the machine for itself."""
+
+visited = threading.Event()
+"""Set when the first browser tab has connected."""
 done = threading.Event()
 """Set when everything heavy is in memory, or could not be brought there."""
 
@@ -22,13 +30,19 @@ def freeze() -> None:
     gc.freeze()
 
 
-def start(delay_seconds: float) -> None:
-    """Begin after `delay_seconds`, in a thread of its own: imports hold the interpreter, and the first page comes first."""
-    threading.Thread(target=_run, args=(delay_seconds,), name="warm-up", daemon=True).start()
+def thaw() -> None:
+    """Undo `freeze` at the very end: what is frozen when the interpreter goes down is reported as lost memory."""
+    gc.unfreeze()
 
 
-def _run(delay_seconds: float) -> None:
-    threading.Event().wait(delay_seconds)
+def start() -> None:
+    """Begin in a thread of its own, when the first page had its turn: imports hold the interpreter."""
+    threading.Thread(target=_run, name="warm-up", daemon=True).start()
+
+
+def _run() -> None:
+    if visited.wait(IDLE_SECONDS):
+        time.sleep(VISIT_SECONDS)
     try:
         for module in HEAVY:
             importlib.import_module(module)
