@@ -1,0 +1,131 @@
+"""The arithmetic of the estimate, number by number; what it measures, it measures once."""
+
+import pytest
+
+from core.backbones import layer_tree
+from core.errors import TrainingError
+from core.estimate import (
+    BACKWARD,
+    BUFFERS,
+    MOVED_BACKWARD,
+    MOVED_FORWARD,
+    UPDATED,
+    estimate,
+    measure_speed,
+    work,
+)
+from core.layers import Block, LayerTree, Parameter
+from core.plan import plan
+from core.recipe import BlockRule, Recipe
+from core.strategies import STRATEGIES, apply_strategy
+
+
+def block(path: str, weights: int, flops: int, kept: int, shape: tuple[int, ...]) -> Block:
+    return Block(path, "Conv2d", (Parameter(f"{path}.weight", weights, 4),), (), False, shape, flops, kept)
+
+
+BLOCKS = (block("a", 10, 1000, 30, (2, 4, 4)), block("b", 20, 2000, 20, (5, 2)), block("head", 5, 100, 3, (5,)))
+TREE = LayerTree("toy", Block("", "Net", (), BLOCKS, False, (5,), 3100, 53 + 7), "head")
+"""The network itself keeps 7 numbers besides its blocks', and does no sums."""
+ALL, HEAD = plan(TREE, ()), plan(TREE, [BlockRule(path="", trainable=False), BlockRule(path="head", trainable=True)])
+MIDDLE = plan(TREE, [BlockRule(path="a", trainable=False), BlockRule(path="head", trainable=False)])
+NOTHING = plan(TREE, [BlockRule(path="", trainable=False)])
+
+
+def test_everything_learns_each_block_goes_back_twice_but_the_first_that_needs_no_gradient_of_its_input() -> None:
+    flops = 3100 + BACKWARD * (1000 + 2 * 2000 + 2 * 100)
+    moved = MOVED_FORWARD * 60 + MOVED_BACKWARD * 53
+    assert work(TREE, ALL, batch_size=5) == pytest.approx(flops + moved + UPDATED * 35 / 5)
+
+
+def test_the_head_alone_pays_the_forward_pass_and_its_own_weights() -> None:
+    flops = 3100 + BACKWARD * 100
+    moved = MOVED_FORWARD * 60 + MOVED_BACKWARD * 3
+    assert work(TREE, HEAD, batch_size=5) == pytest.approx(flops + moved + UPDATED * 5 / 5)
+
+
+def test_a_frozen_block_above_a_learning_one_passes_gradients_through() -> None:
+    flops = 3100 + BACKWARD * (2000 + 100)
+    moved = MOVED_FORWARD * 60 + MOVED_BACKWARD * 23
+    assert work(TREE, MIDDLE, batch_size=5) == pytest.approx(flops + moved + UPDATED * 20 / 5)
+
+
+def test_nothing_learns_only_the_forward_pass_is_paid() -> None:
+    assert work(TREE, NOTHING, batch_size=5) == pytest.approx(3100 + MOVED_FORWARD * 60)
+
+
+def test_seconds_are_images_times_work_over_speed() -> None:
+    made = estimate(TREE, ALL, Recipe(batch_size=5), images=100, flops_per_second=2e6)
+    assert made.seconds_per_epoch == pytest.approx(100 * work(TREE, ALL, batch_size=5) / 2e6)
+    assert made.forward_flops == 3100
+
+
+def test_a_batch_is_never_larger_than_the_data() -> None:
+    made = estimate(TREE, ALL, Recipe(batch_size=64), images=4, flops_per_second=1.0)
+    assert made.seconds_per_epoch == pytest.approx(4 * work(TREE, ALL, batch_size=4))
+
+
+def test_without_a_speed_there_are_no_seconds() -> None:
+    assert estimate(TREE, ALL, Recipe(), images=100, flops_per_second=None).seconds_per_epoch is None
+
+
+@pytest.mark.parametrize(("optimizer", "moments"), [("sgd", 1), ("adam", 2), ("adamw", 2)])
+def test_memory_is_weights_gradients_moments_and_what_the_backward_pass_needs(optimizer: str, moments: int) -> None:
+    made = estimate(TREE, ALL, Recipe(optimizer=optimizer, batch_size=8), images=100, flops_per_second=None)
+    assert made.memory_bytes == 4 * (35 + 35 * (1 + moments)) + 4 * 8 * (53 + BUFFERS * 32)
+
+
+def test_frozen_blocks_below_the_boundary_keep_no_activations_and_no_moments() -> None:
+    made = estimate(TREE, HEAD, Recipe(batch_size=8), images=100, flops_per_second=None)
+    assert made.memory_bytes == 4 * (35 + 5 * 3) + 4 * 8 * (3 + BUFFERS * 32)
+
+
+def test_half_precision_halves_activations_and_adds_a_copy_of_the_weights() -> None:
+    made = estimate(TREE, ALL, Recipe(batch_size=8, precision="bf16"), images=100, flops_per_second=None)
+    assert made.memory_bytes == 4 * (35 + 35 * 3) + 2 * 35 + 2 * 8 * (53 + BUFFERS * 32)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "densenet121"])
+def test_what_learns_more_never_costs_less(name: str) -> None:
+    tree = layer_tree(name, classes=5)
+    order = [s for s in STRATEGIES if s != "scratch"]
+    made = []
+    for strategy in order:
+        recipe = apply_strategy(Recipe(weights="pretrained"), strategy, tree)
+        made.append(estimate(tree, plan(tree, recipe.rules), recipe, images=100, flops_per_second=1e11))
+    seconds = [one.seconds_per_epoch for one in made]
+    memory = [one.memory_bytes for one in made]
+    assert seconds == sorted(seconds)  # type: ignore[type-var]
+    assert memory == sorted(memory)
+    assert seconds[0] < seconds[-1] / 2  # type: ignore[operator]
+
+
+def test_resnet18_takes_the_memory_that_was_measured() -> None:
+    """Peak resident memory of AdamW steps on 32 images in fp32, less that of the process before, measured on a CPU:
+    293 MB at 64 px, 566 MB at 128 px, 284 MB with the last stage alone, 159 MB with the head alone."""
+    for size, strategy, measured in [(64, "full", 293), (128, "full", 566), (128, "last-stage", 284), (128, "head", 159)]:
+        tree = layer_tree("resnet18", classes=10, image_size=size)
+        recipe = apply_strategy(Recipe(image_size=size), strategy, tree)
+        made = estimate(tree, plan(tree, recipe.rules), recipe, images=100, flops_per_second=None)
+        assert made.memory_bytes / 1e6 == pytest.approx(measured, rel=0.2)
+
+
+def test_the_speed_is_measured_once_a_process() -> None:
+    first = measure_speed("cpu", "fp32")
+    assert first > 1e8
+    assert measure_speed("cpu", "fp32") == first
+
+
+def test_measuring_leaves_the_random_numbers_of_training_alone() -> None:
+    import torch
+
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    measure_speed("auto", "fp32")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(TrainingError, match="cuda:99") as caught:
+        measure_speed("cuda:99")
+    assert caught.value.code == "training.no_device"
