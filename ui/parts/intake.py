@@ -63,9 +63,7 @@ def _upload() -> None:
         return
     state.forget(f"{widget}:ticket")  # the next upload gets a folder of its own
     state.put(LOST, arrived.failed)
-    name = arrived.path.stem if arrived.path.suffix else arrived.path.name
-    loose = arrived.path.parent == services.workspace().uploads
-    state.put(JOB, services.start_import(arrived.path, t("data.bring.unnamed") if loose else name, upload=True).id)
+    state.put(JOB, services.start_import(arrived.path, arrived.name or t("data.bring.unnamed"), upload=True).id)
     st.rerun()
 
 

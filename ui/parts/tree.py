@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.plan import Plan, plan
+from core.recipe import BlockRule
 from ui import services, state
 from ui.components.layer_tree import layer_tree
 from ui.parts import notes, strategies
@@ -13,6 +14,9 @@ from ui.text import compact, duration, percent, size, t
 
 if TYPE_CHECKING:
     from core.layers import LayerTree
+
+EDITED = state.key("model", "edited")
+"""Set by the click that made a preset into rules of one's own."""
 
 
 @st.fragment
@@ -30,13 +34,23 @@ def show() -> None:
     st.caption(t("model.tree.lead"))
     figures = st.container(key=state.key("model", "totals"))
     recipe = state.recipe()
-    rules = layer_tree(made, recipe.rules, key=state.key("model", "tree"), language=state.language(), base_lr=recipe.lr)
-    if tuple(rules) != recipe.rules:
-        state.replace(recipe.changed(rules=tuple(rules), strategy="custom"))
-        if recipe.strategy != "custom":
-            st.rerun()
+    key, language = state.key("model", "tree"), state.language()
+    rules = layer_tree(made, recipe.rules, key=key, language=language, base_lr=recipe.lr, on_change=_edit)
+    if rules != recipe.rules:
+        _edit(recipe.rules, rules)
+    if state.value(EDITED):
+        state.forget(EDITED)
+        st.rerun()  # the frame says which preset it is, and now it is none
     with figures:
         totals(made)
+
+
+def _edit(before: tuple[BlockRule, ...], now: tuple[BlockRule, ...]) -> None:
+    """Take over what was clicked, unless a preset was pressed in the same moment."""
+    recipe = state.recipe()
+    if recipe.rules == before != now:
+        state.put(EDITED, recipe.strategy != "custom")
+        state.replace(recipe.changed(rules=now, strategy="custom"))
 
 
 def totals(made: "LayerTree") -> None:

@@ -32,6 +32,8 @@ class Uploaded:
 
     path: Path
     """The zip, or the folder in which everything lies; inside the workspace's uploads, to be removed once imported."""
+    name: str
+    """What the zip or the folder is called, without its suffix; '' for pictures without a folder."""
     files: int
     bytes: int
     skipped: int
@@ -81,8 +83,11 @@ def _arrived(said: Any, token: str) -> Uploaded | None:
     inside = list(folder.iterdir())
     failed = said.get("failed")
     pairs = [pair for pair in failed if isinstance(pair, list) and len(pair) == 2] if isinstance(failed, list) else []
+    alone = len(inside) == 1 and (inside[0].is_dir() or inside[0].suffix.lower() == ".zip")
+    name = (inside[0].name if inside[0].is_dir() else inside[0].stem) if alone else ""
     return Uploaded(
-        path=inside[0] if len(inside) == 1 and (inside[0].is_dir() or inside[0].suffix.lower() == ".zip") else folder,
+        path=inside[0] if alone else folder,
+        name=name,
         files=len(files),
         bytes=sum(file.stat().st_size for file in files),
         skipped=_count(said.get("skipped")),
