@@ -203,12 +203,11 @@ class Job:
             if not np.isfinite(logits).all():
                 raise TrainingError("training.not_finite", step=place.step, lr=recipe.lr)
             figures = self._task.figures(logits, self.material.val.labels.numpy())
-        value = getattr(figures, recipe.metric) * (-1 if recipe.metric == "loss" else 1) if figures else None
-        self._improved = value is None or place.best_value is None or value > place.best_value
-        if self._improved:
-            place.best_epoch, place.best_value, place.stale = place.epoch, value, 0
+        if figures is None:  # nothing to judge by: what has learned longer counts as better
+            value, loss = float(place.step), 0.0
         else:
-            place.stale += 1
+            value, loss = getattr(figures, recipe.metric), figures.loss
+        self._improved = place.judge(-value if recipe.metric == "loss" and figures else value, loss)
         done = EpochDone(
             epoch=place.epoch,
             step=place.step,

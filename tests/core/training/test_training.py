@@ -356,7 +356,8 @@ def test_the_best_epoch_is_restored_kept_and_measured(run, recipe: Recipe, tmp_p
 
 
 def test_the_first_of_equal_epochs_is_the_best_and_patience_ends_the_run(run, recipe: Recipe) -> None:
-    said = run(recipe.changed(epochs=9, lr=1e-12, patience=2, rules=(BlockRule(path="features", trainable=False),)))
+    still = (BlockRule(path="features", trainable=False), BlockRule(path="classifier", lr_scale=0.0))
+    said = run(recipe.changed(epochs=9, patience=2, rules=still))
     assert [(epoch.epoch, epoch.best) for epoch in said.of(EpochDone)] == [(1, True), (2, False), (3, False)]
     assert (said.ended.outcome, said.ended.reason, said.ended.best_epoch) == ("finished", "early_stop", 1)
 
