@@ -184,6 +184,7 @@ class _Download:
                 with self.part.open("ab" if start else "wb") as file:
                     self._receive(answer, file, start, total)
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
                 self.part.unlink()
                 raise _Cut from error
