@@ -1,0 +1,124 @@
+"""How quickly Thaw answers while it trains on the same cores: three viewers watch, and each kind of answer is timed.
+
+Run: python benchmarks/page_latency.py [--seconds 60]. Needs Chromium. Prints p50 and p95 in milliseconds, idle and while a
+run trains: `health` and `curve` over HTTP; `click`, from a press on the layer tree to the changed row on the screen; `page`,
+from a press in the navigation to the new page's heading, which is a whole run of the script.
+"""
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+PORT = 8599
+URL = f"http://127.0.0.1:{PORT}"
+CLICK = """async () => {
+  const find = node => { for (const e of node.querySelectorAll("*")) {
+    if (e.matches?.('[role=treeitem][data-path="layer1"]')) return e
+    if (e.shadowRoot) { const found = find(e.shadowRoot); if (found) return found } } return null }
+  const item = find(document)
+  const before = item.getAttribute("aria-checked"), begin = performance.now()
+  item.querySelector(".toggle").click()
+  while (item.getAttribute("aria-checked") === before) await new Promise(requestAnimationFrame)
+  await new Promise(requestAnimationFrame)
+  return performance.now() - begin
+}"""
+
+
+def get(path: str) -> float:
+    begin = time.perf_counter()
+    with urllib.request.urlopen(URL + path, timeout=30) as answer:
+        answer.read()
+    return 1000 * (time.perf_counter() - begin)
+
+
+def visit(page: Page, name: str) -> float:
+    """Milliseconds from the press to the heading of the page."""
+    link = page.get_by_role("link", name=name, exact=True)
+    begin = time.perf_counter()
+    link.click()
+    page.get_by_role("heading", name={"Data": "Pictures to learn from", "Runs": "Every run so far"}[name]).wait_for()
+    return 1000 * (time.perf_counter() - begin)
+
+
+def figures(times: list[float]) -> str:
+    ordered = sorted(times)
+    return f"p50 {statistics.median(ordered):7.1f}   p95 {ordered[int(0.95 * (len(ordered) - 1))]:7.1f}   n {len(ordered)}"
+
+
+def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]]) -> None:
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    end, turn = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        for kind, once in kinds.items():
+            times[kind].append(once(turn))
+            time.sleep(0.15)
+        turn += 1
+    for kind, taken in times.items():
+        print(f"{title:9} {kind:7} {figures(taken)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    seconds = parser.parse_args().seconds
+    workspace = tempfile.mkdtemp(prefix="thaw-bench-")
+    thaw = str(Path(sys.executable).with_name("thaw"))
+    server = subprocess.Popen([thaw, "--port", str(PORT), "--workspace", workspace, "--no-browser"], cwd=ROOT)
+    try:
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            )
+            for _ in range(200):
+                try:
+                    get("/healthz")
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            tree, road, start = chromium.new_page(), chromium.new_page(), chromium.new_page()
+            start.goto(f"{URL}/?lang=en")
+            start.get_by_role("radio", name="Leaf health").click(timeout=120_000)
+            start.locator(".st-key-data-next button:enabled").click(timeout=120_000)
+            start.get_by_role("link", name="Train", exact=True).click()
+            box = start.locator(".st-key-recipe-epochs input")
+            box.fill("500")
+            box.press("Enter")
+            tree.goto(f"{URL}/model?lang=en")
+            tree.locator('[role=treeitem][data-path="layer1"]').wait_for(timeout=120_000)
+            road.goto(f"{URL}/runs?lang=en")
+            road.get_by_role("heading").first.wait_for()
+            kinds: dict[str, Callable[[int], float]] = {
+                "health": lambda turn: get("/healthz"),
+                "click": lambda turn: float(tree.evaluate(CLICK)),
+                "page": lambda turn: visit(road, "Runs" if turn % 2 else "Data"),
+            }
+            measure("idle", seconds / 3, kinds)
+            start.locator(".st-key-train-start button:enabled").click(timeout=60_000)
+            start.wait_for_url("**run=*", timeout=60_000)
+            run = start.url.split("run=")[1].split("&")[0]
+            start.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
+            for _ in range(2):  # two more who watch
+                viewer = chromium.new_page()
+                viewer.goto(f"{URL}/train?run={run}&lang=en")
+                viewer.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
+            kinds["curve"] = lambda turn: get(f"/api/runs/{run}/curve?since=-1&epoch=")
+            measure("training", seconds, kinds)
+            chromium.close()
+    finally:
+        server.terminate()
+        server.wait(30)
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
