@@ -47,6 +47,8 @@ def train(
             desk.hear((yield event.model_copy(update={"clock": desk.clock()})))
     finally:
         torch.set_num_threads(threads)
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 class Desk:
@@ -99,6 +101,8 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
         if known is None:
             raise
         ended = _ended(job, desk)
+        if isinstance(desk.command, Discard):
+            _wipe(folder)
         if job or not desk.command:  # else it was told while it was being opened, and therefore gave up
             ended = ended.model_copy(update={"outcome": "failed", "reason": "", "code": known.code, "values": known.values})
         yield ended
@@ -139,12 +143,16 @@ def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
 def _leave(job: Job, desk: Desk) -> Iterator[Event]:
     """End as quickly as it can be done without losing a step; or without a trace."""
     if isinstance(desk.command, Discard):
-        checkpoint.prune(job.folder, ())
-        for name in (MODEL_FILE, TEST_FILE):
-            (job.folder / name).unlink(missing_ok=True)
+        _wipe(job.folder)
     elif job.unsaved:
         yield job.save(desk.clock())
         job.prune()
+
+
+def _wipe(folder: Path) -> None:
+    checkpoint.prune(folder, ())
+    for name in (MODEL_FILE, TEST_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _finish(job: Job, desk: Desk) -> Iterator[Event]:

@@ -326,6 +326,13 @@ def test_a_resumed_run_stopped_while_it_opens_still_gives_its_best(run, recipe: 
     assert second.of(Measured)[0].epoch == 1
 
 
+def test_a_resumed_run_discarded_while_it_opens_leaves_no_weights(run, recipe: Recipe, tmp_path: Path) -> None:
+    first = run(recipe, told=at_step(2, Pause()))
+    second = run(recipe, resume=tmp_path / "run" / first[-2].file, told=at(Preparing, Discard()))
+    assert second.ended.outcome == "discarded"
+    assert files(tmp_path / "run") == set()
+
+
 def test_closing_the_generator_ends_its_thread(workspace, recipe: Recipe, tmp_path: Path, monkeypatch) -> None:
     def slow(*given: object, cancelled, **named: object) -> torch.Tensor:
         while not cancelled():
