@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -155,8 +156,9 @@ def _remember(cache: Path | None, key: str, compute: Callable[[], Any], read: Ca
         file.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(data), "utf-8")
         part.replace(file)
-    except OSError:
-        part.unlink(missing_ok=True)  # a full or read-only disk: it is computed again next time
+    except OSError:  # a full or read-only disk: it is computed again next time
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return read(data)
 
 

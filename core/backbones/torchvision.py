@@ -56,7 +56,7 @@ def adapt(name: str, tensors: Mapping[str, Tensor], image_size: int) -> "Ordered
     return adapted
 
 
-_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)$")
 
 
 def _options(name: str, image_size: int) -> dict[str, Any]:

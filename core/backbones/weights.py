@@ -71,7 +71,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         _check_header(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise WeightsError("weights.damaged_file", file=path.name, reason=_first_line(error)) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
