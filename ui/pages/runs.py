@@ -25,7 +25,7 @@ def show() -> None:
     pages = max(1, -(-len(runs) // PAGE))
     page_key = state.key("runs", "page")
     if state.value(page_key, 1) > pages:
-        state.fill(page_key, 1)
+        state.follow(page_key, 1)
     comparison, place = st.container(), st.container()
     with st.container(horizontal_alignment="center"):
         page = st.pagination(pages, key=page_key) if pages > 1 else 1

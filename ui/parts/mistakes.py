@@ -21,7 +21,8 @@ Cell = tuple[int, int | None] | None
 def show(run: Run, tested: Tested) -> None:
     """Both sides. A click here redraws only this part of the page."""
     cell: Cell = state.value(_memory(run.id))
-    left, right = st.columns(2, gap="large")
+    many = len(tested.scores.per_class) > 12
+    left, right = st.columns([3, 2] if many else 2, gap="large")
     with left:
         _sides(run, tested, cell)
     with right:
@@ -35,7 +36,7 @@ def _memory(run_id: str) -> str:
 def _open(run_id: str, cell: Cell) -> None:
     """Show the pictures of another cell, from the first page on."""
     state.put(_memory(run_id), cell)
-    state.fill(state.key("results", "page"), 1)
+    state.follow(state.key("results", "page"), 1)
 
 
 def _sides(run: Run, tested: Tested, cell: Cell) -> None:
@@ -97,7 +98,7 @@ def _pictures(run: Run, tested: Tested, cell: Cell) -> None:
     page_key = state.key("results", "page")
     pages = max(1, -(-len(behind) // PAGE))
     if state.value(page_key, 1) > pages:
-        state.fill(page_key, 1)
+        state.follow(page_key, 1)
     place = st.container()
     with st.container(horizontal_alignment="center"):
         page = st.pagination(pages, key=page_key) if pages > 1 else 1
@@ -128,11 +129,11 @@ def _heading(classes: list[str], cell: Cell, n: int) -> str:
 
 def _tile(run: Run, classes: list[str], one: Prediction) -> Picture:
     right = one.true == one.predicted
-    caption = classes[one.true] if right else t("results.arrow", true=classes[one.true], said=classes[one.predicted])
+    share = percent(one.sure, 0)
     return Picture(
         services.thumb_url(run.recipe.dataset, one.sha256, 192),
-        caption,
-        t("results.sure", share=percent(one.sure)),
+        classes[one.true],
+        t("results.sure", share=share) if right else t("results.mistaken", said=classes[one.predicted], share=share),
         tone="good" if right else "bad",
     )
 

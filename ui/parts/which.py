@@ -23,10 +23,11 @@ def choose(page: str) -> Run | None:
     with left:
         notes.lead(f"{page}.title", f"{page}.lead")
     widget = state.key(page, "run")
-    state.fill(widget, run.id)
+    state.follow(widget, run.id)
     right.selectbox(
         t("which.run"),
         list(by_id),
+        index=list(by_id).index(run.id),
         key=widget,
         format_func=lambda run_id: f"{by_id[run_id].name} · {moment(by_id[run_id].created)}",
         on_change=lambda: state.show_run(state.value(widget)),

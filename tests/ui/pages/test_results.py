@@ -65,8 +65,12 @@ def test_mistakes_come_most_sure_first(trained: Trained, page: Page, sent: Sent)
     run = trained()
     at = page("results")
     shown = sent(at, f"results.pictures.{run.id}")["pictures"]
-    assert [one["note"] for one in shown] == ["95.0 % sure", "75.0 % sure", "55.0 % sure"]
-    assert shown[0]["caption"] == "nought *bold* → <img onerror=alert(1)>"
+    assert [one["note"] for one in shown] == [
+        "→ <img onerror=alert(1)>, 95 % sure",
+        "→ nought *bold*, 75 % sure",
+        "→ <img onerror=alert(1)>, 55 % sure",
+    ]
+    assert [one["caption"] for one in shown] == ["nought *bold*", "猫 :smile:", "nought *bold*"]
     assert at.subheader[0].value == "All 3 mistakes"
 
 
@@ -76,7 +80,7 @@ def test_a_cell_shows_the_pictures_behind_it_until_all_mistakes_are_asked_for(
     run = trained()
     at = press(page("results"), f"results.matrix.{run.id}", "cell", [2, 0])
     assert at.subheader[0].value == r"One image of 猫 \:⁠smile\:, called nought \*bold\*"
-    assert [one["note"] for one in sent(at, f"results.pictures.{run.id}")["pictures"]] == ["75.0 % sure"]
+    assert [one["note"] for one in sent(at, f"results.pictures.{run.id}")["pictures"]] == ["→ nought *bold*, 75 % sure"]
     assert sent(at, f"results.matrix.{run.id}")["chosen"] == [2, 0]
     at.button(key="results.all").click().run()
     assert at.subheader[0].value == "All 3 mistakes"
@@ -88,10 +92,10 @@ def test_right_answers_come_least_sure_first(trained: Trained, page: Page, sent:
     at = press(page("results"), f"results.matrix.{run.id}", "cell", [0, 0])
     shown = sent(at, f"results.pictures.{run.id}")["pictures"]
     assert [(one["note"], one["tone"]) for one in shown] == [
-        ("60.0 % sure", "good"),
-        ("70.0 % sure", "good"),
-        ("80.0 % sure", "good"),
-        ("90.0 % sure", "good"),
+        ("60 % sure", "good"),
+        ("70 % sure", "good"),
+        ("80 % sure", "good"),
+        ("90 % sure", "good"),
     ]
 
 

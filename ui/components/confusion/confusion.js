@@ -150,19 +150,26 @@ class Mount {
     }
   }
 
-  // Cells as large as the width allows; below 26 pixels the table scrolls instead.
+  // Cells as large as the width allows; below 22 pixels the table scrolls instead.
   size() {
     const { classes, shown } = this.data
     const width = this.scroll.clientWidth || 600
-    const widest = Math.max(...shown.map(j => [...classes[j]].length))
-    const names = Math.min(widest * 8 + 14, width < 460 ? 92 : 150)
+    const widest = Math.max(...shown.map(i => this.wide(classes[i])))
+    const names = Math.min(widest + 10, width < 460 ? 92 : 150)
     const side = Math.floor((width - Math.max(names, 86) - 16) / shown.length) - 2
-    const cell = Math.min(56, Math.max(26, side))
+    const cell = Math.min(56, Math.max(22, side))
     this.table.style.setProperty("--cell", `${cell}px`)
     this.table.style.setProperty("--names", `${names}px`)
     this.table.style.setProperty("--size", cell < 34 ? "0.7rem" : cell < 42 ? "0.8125rem" : "0.9375rem")
-    this.scroll.classList.toggle("flat", widest * 8 <= cell)
-    this.table.style.setProperty("--head", `${Math.min(8, Math.max(2.5, widest * 0.6))}rem`)
+    this.table.style.setProperty("--head", `${Math.min(128, Math.max(40, widest + 12))}px`)
+    this.scroll.classList.toggle("flat", widest <= cell)
+  }
+
+  // Width of a text in pixels, in the largest font that the table uses.
+  wide(text) {
+    this.pen ??= document.createElement("canvas").getContext("2d")
+    this.pen.font = `500 15px ${getComputedStyle(this.table).fontFamily}`
+    return this.pen.measureText(text).width
   }
 
   mark() {
