@@ -50,12 +50,13 @@ def clear() -> None:
 
 def row(run: Run, *, actions: tuple[str, ...] | None = None) -> Row:
     """What one run looks like in the list."""
-    live = run.state in ACTIVE
+    live = run.state in ACTIVE  # what changes by itself is said above the list, by a part that is drawn again and again
+    epochs = run.recipe.epochs
     facts = (
         (t("runlist.fact.test"), percent(run.test_accuracy)),
-        (t("runlist.fact.val"), percent(run.best_val_accuracy)),
-        (t("runlist.fact.epochs"), f"{run.epoch}/{run.recipe.epochs}"),
-        (t("runlist.fact.time"), duration(run.seconds) if run.seconds else "–"),
+        (t("runlist.fact.val"), percent(None if live else run.best_val_accuracy)),
+        (t("runlist.fact.epochs"), str(epochs) if live else f"{run.epoch}/{epochs}"),
+        (t("runlist.fact.time"), duration(None if live or not run.seconds else run.seconds)),
         (t("runlist.fact.created"), moment(run.created)),
     )
     offered = actions if actions is not None else possible(run)
@@ -69,7 +70,6 @@ def row(run: Run, *, actions: tuple[str, ...] | None = None) -> Row:
         actions=tuple((action, t(f"runlist.do.{action}")) for action in offered),
         note=_why(run),
         tickable=actions is None and run.epoch > 0,
-        share=run.epoch / run.recipe.epochs if live and run.epoch else None,
     )
 
 

@@ -84,6 +84,7 @@ def test_a_running_run_can_be_paused_and_not_deleted_and_shows_its_progress(
     at = page("runs")
     row = sent(at, "runs.list")["rows"][0]
     assert [name for name, _ in row["actions"]] == ["open", "pause", "rename"]
+    assert [value for _, value in row["facts"]][:4] == ["–", "–", "3", "–"]
     (bar,) = at.get("progress")
     assert bar.proto.text == "live: epoch 0 of 3 done, 0 %"
     press(at, "runs.list", "pressed", ["pause", run.id])

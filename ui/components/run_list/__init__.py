@@ -38,8 +38,6 @@ class Row:
     note: str = ""
     """A sentence below: why it failed."""
     tickable: bool = True
-    share: float | None = None
-    """How much is done, in [0, 1]; None where that says nothing."""
 
 
 def run_list(

@@ -53,14 +53,12 @@ class Mount {
     const head = make("div", "head")
     head.append(make("span", "name"), make("span", "state"))
     what.append(head, make("div", "text"))
-    const share = make("div", "share")
-    share.append(make("i"))
-    element.append(tick, what, make("dl", "facts"), make("div", "actions"), make("p", "note"), share)
+    element.append(tick, what, make("dl", "facts"), make("div", "actions"), make("p", "note"))
     return element
   }
 
   fill(element, row) {
-    const [tick, what, facts, actions, note, share] = element.children
+    const [tick, what, facts, actions, note] = element.children
     const box = tick.firstChild
     const tickText = this.data.words.tick.replace("{name}", row.name)
     box.setAttribute("aria-label", tickText)
@@ -92,8 +90,6 @@ class Mount {
     for (const button of actions.children) button.setAttribute("aria-label", `${button.textContent}: ${row.name}`)
     note.textContent = row.note
     note.hidden = !row.note
-    share.hidden = row.share === null
-    share.firstChild.style.width = `${100 * (row.share ?? 0)}%`
   }
 
   tick(id, on) {
