@@ -20,7 +20,7 @@ from pathlib import Path
 from core.dataset import names
 from core.dataset.layout import arrange, suffix
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
-from core.dataset.record import Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
+from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
 from core.dataset.source import MAX_FILE_BYTES, Entry, check_room, open_source
 from core.dataset.summary import problems
 from core.dataset.table import MAX_TABLE_BYTES
@@ -54,9 +54,9 @@ def import_dataset(
 ) -> Dataset:
     """The images of `source` (a zip or a folder: one folder a class, split folders, or a CSV), copied into the workspace.
 
-    `progress` hears (files done, files). The same content a second time is the data set that exists. Raises DataError:
-    what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused (`data.no_images`,
-    `data.none_usable`, `data.one_class`, `data.too_few`).
+    `progress` hears (files done, files). The same content a second time is the data set that exists, with what this
+    import kept out. Raises DataError: what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused
+    (`data.no_images`, `data.none_usable`, `data.one_class`, `data.too_few`).
     """
     with open_source(source) as opened:
         tables = [entry for entry in opened.entries if f".{suffix(entry.name)}" in TABLES]
@@ -212,10 +212,10 @@ def _handled(kept: Sequence[Candidate]) -> list[Notice]:
 
 
 def _publish(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
-    """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays."""
+    """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays, and says what is new."""
     if dataset.folder.exists():
         if there := _whole(dataset.folder, recipe):
-            return there
+            return _told_anew(there, dataset, folder, recipe)
         shutil.rmtree(dataset.folder)
     if hasattr(os, "sync"):
         os.sync()  # one flush of all files: a power cut after the rename finds them whole
@@ -226,6 +226,16 @@ def _publish(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
             return there
         raise
     return dataset
+
+
+def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> Dataset:
+    """`there` with the files that this import kept out, and its notices; images, names and their order stay."""
+    if (there.skipped, there.notices) == (dataset.skipped, dataset.notices):
+        return there
+    told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
+    write_manifest(told, folder, recipe=recipe)
+    os.replace(folder / MANIFEST, there.folder / MANIFEST)
+    return told
 
 
 def _whole(folder: Path, recipe: str) -> Dataset | None:

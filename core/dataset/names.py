@@ -3,6 +3,7 @@
 Pure. Nothing here touches a disk, and no name that comes out of here is ever used as a path.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -58,6 +59,11 @@ def readable(raw: Sequence[bytes], *, otherwise: str = "cp437") -> list[str]:
         if encoding == "utf-8" or _plausible("".join(names)):
             return names
     return [name.decode(otherwise, "replace") for name in raw]
+
+
+def spoken(name: str) -> str:
+    """`name` as the file system gave it, as text that can be written down: bytes that are no UTF-8 are read as above."""
+    return readable([os.fsencode(name)], otherwise="latin-1")[0]
 
 
 def _plausible(text: str) -> bool:

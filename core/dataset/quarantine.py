@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.dataset import names
-from core.dataset.record import Notice, Skipped, Split
+from core.dataset.record import SEALED, Notice, Skipped, Split
 from core.errors import DataError
 from core.images import Facts
 from core.words import Value
@@ -14,7 +14,6 @@ MIN_PER_CLASS = 2
 """One image to learn from and one to test with."""
 NAMED = 12
 """Classes named in a sentence, at most."""
-ORDER: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
 
 
 class Refused(DataError):
@@ -37,7 +36,7 @@ class Candidate:
 def without_doubles(found: Sequence[Candidate]) -> tuple[list[Candidate], list[Skipped]]:
     """Each content once; none of a content that two classes claim. Of doubles in given splits the sealed one stays."""
     by_content: dict[str, list[Candidate]] = defaultdict(list)
-    for one in sorted(found, key=lambda one: (ORDER[one.split], names.natural(one.name))):
+    for one in sorted(found, key=lambda one: (SEALED[one.split], names.natural(one.name))):
         by_content[one.sha256].append(one)
     kept: list[Candidate] = []
     skipped: list[Skipped] = []

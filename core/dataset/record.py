@@ -19,6 +19,8 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VERSION = 1
 MANIFEST = "manifest.json"
+SEALED: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
+"""Which of two splits keeps an image that both claim: what is tested with must not be learned from."""
 
 
 @dataclass(frozen=True, slots=True)

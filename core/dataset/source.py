@@ -201,7 +201,7 @@ def _folder(path: Path) -> Source:
         if seen > MAX_ENTRIES:
             raise DataError("data.too_many_entries", name=root.name, n=seen, limit=MAX_ENTRIES)
         for child in children:
-            name = above + names.readable([os.fsencode(child.name)], otherwise="latin-1")[0]
+            name = above + names.spoken(child.name)
             if names.ignored(name):
                 continue
             if child.is_symlink() or not (child.is_file() or child.is_dir()):
@@ -231,7 +231,7 @@ def _sorted(name: str, entries: list[Entry], folders: list[str], refused: list[S
             refused.append(Skipped(entry.name, "data.same_name", {"name": entry.name}))
         by_name.setdefault(entry.name, entry)
     return Source(
-        name,
+        names.spoken(name),
         tuple(sorted(by_name.values(), key=lambda entry: names.natural(entry.name))),
         tuple(sorted(set(folders), key=names.natural)),
         tuple(sorted(refused, key=lambda skipped: names.natural(skipped.name))),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.dataset import names
-from core.dataset.record import Skipped, Split
+from core.dataset.record import SEALED, Skipped, Split
 from core.words import Value
 
 SUFFIXES = (".csv", ".tsv")
@@ -40,6 +40,15 @@ class Rows:
 
     labels: dict[str, tuple[str, Split | None]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    conflicts: set[str] = field(default_factory=set)
+    """Names that two rows give different classes."""
+
+    def add(self, name: str, label: str, split: Split | None) -> None:
+        """What a row says. Of two splits for one name the sealed one stays."""
+        known, given = self.labels.get(name, (label, split))
+        if known != label:
+            self.conflicts.add(name)
+        self.labels[name] = (label, min(given, split, key=SEALED.__getitem__))
 
 
 def as_split(name: str) -> Split | None:
@@ -50,35 +59,33 @@ def as_split(name: str) -> Split | None:
 def read_tables(tables: Sequence[tuple[str, bytes]], files: Sequence[str]) -> Rows | None:
     """What `tables` (name, bytes) say about `files`, or None if no table has a file and a label column with a hit.
 
-    A file that two rows give different classes is left out, with the reason; so are rows without a file or a label.
+    A file that two rows give different classes is left out, with the reason; so are rows without a file or a label. One
+    that two rows give different splits is kept for the test.
     """
     finder = _Finder(files)
     found = Rows()
-    hits = 0
-    conflicts: set[str] = set()
     for table, data in tables:
-        part, clashes = _read(table, data, finder)
-        if not part.labels:
-            continue
-        hits += 1
-        conflicts |= clashes
-        conflicts |= {name for name, said in part.labels.items() if found.labels.get(name, said)[0] != said[0]}
-        found.labels |= part.labels
-        found.skipped += part.skipped
-    for name in sorted(conflicts, key=names.natural):
-        found.labels.pop(name, None)
+        part = _read(table, data, finder)
+        if part.labels:
+            for name, (label, split) in part.labels.items():
+                found.add(name, label, split)
+            found.conflicts |= part.conflicts
+            found.skipped += part.skipped
+    hit = bool(found.labels)
+    for name in sorted(found.conflicts, key=names.natural):
+        del found.labels[name]
         found.skipped.append(Skipped(name, "data.two_labels", {"name": name}))
-    return found if hits else None
+    return found if hit else None
 
 
-def _read(table: str, data: bytes, finder: "_Finder") -> tuple[Rows, set[str]]:
-    rows, clashes = Rows(), set[str]()
+def _read(table: str, data: bytes, finder: "_Finder") -> Rows:
+    rows = Rows()
     lines = _parse(_text(data))
     columns = _columns(lines[0]) if lines else None
     if columns is None and lines and len(lines[0]) == 2 and finder.find(lines[0][0], table):
         columns, lines = (0, 1, None), [[], *lines]  # no header: a file and its class
     if columns is None:
-        return rows, clashes
+        return rows
     file_column, label_column, split_column = columns
     whole = next((split for part in reversed(names.parts(table)) if (split := as_split(part.rsplit(".", 1)[0]))), None)
     for number, line in enumerate(lines[1:], start=2):
@@ -96,10 +103,8 @@ def _read(table: str, data: bytes, finder: "_Finder") -> tuple[Rows, set[str]]:
             rows.skipped.append(Skipped(hits[0], "data.no_label", {**where, "name": hits[0]}))
         else:
             given = cells[split_column] if split_column is not None and split_column < len(cells) else ""
-            if rows.labels.get(hits[0], (label, None))[0] != label:
-                clashes.add(hits[0])
-            rows.labels[hits[0]] = (label, as_split(given) or whole)
-    return rows, clashes
+            rows.add(hits[0], label, as_split(given) or whole)
+    return rows
 
 
 def _text(data: bytes) -> str:

@@ -333,6 +333,27 @@ def test_importing_again_puts_back_what_was_lost(workspace: Workspace, zipped: M
     assert again.image(again.items[0]) == pets()["cats/0.png"]
 
 
+def test_importing_again_lists_what_is_kept_out_now(workspace: Workspace, zipped: Make, pets: Pets) -> None:
+    first = import_dataset(zipped({**pets(), "cats/old.png": b"no picture"}), workspace)
+    again = import_dataset(zipped({**pets(), "dogs/new.png": b""}, "second.zip"), workspace)
+    assert (skipped(first), skipped(again)) == (
+        [("cats/old.png", "image.not_an_image")],
+        [("dogs/new.png", "image.empty")],
+    )
+    assert open_dataset(workspace, first.id) == again
+    assert (again.id, again.name, again.items) == (first.id, first.name, first.items)
+
+
+def test_a_source_whose_name_is_no_utf_8_comes_in(workspace: Workspace, tmp_path: Path, pets: Pets) -> None:
+    root = os.fsencode(tmp_path) + "/小狗".encode("gbk")
+    for file, data in pets().items():
+        os.makedirs(os.path.dirname(root + b"/" + file.encode()), exist_ok=True)
+        with open(root + b"/" + file.encode(), "wb") as out:
+            out.write(data)
+    dataset = import_dataset(Path(os.fsdecode(root)), workspace)
+    assert (dataset.name, dataset.source) == ("小狗", "小狗")
+
+
 def test_two_imports_of_the_same_content_at_once_make_one_data_set(workspace: Workspace, zipped: Make, pets: Pets) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

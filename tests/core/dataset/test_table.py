@@ -148,6 +148,15 @@ def test_two_tables_that_disagree_keep_the_file_out() -> None:
     assert rows.labels == {"images/2.jpg": ("cat", None)}
 
 
+def test_a_file_that_two_splits_claim_is_kept_for_the_test() -> None:
+    table = "file,label\nimages/1.jpg,cat\n"
+    for order in (("test", "train", "val"), ("train", "val", "test")):
+        rows = read_tables([(f"{split}.csv", table.encode()) for split in order], FILES)
+        assert rows is not None
+        assert rows.labels == {"images/1.jpg": ("cat", "test")}
+    assert labels("file,label,split\n1.jpg,cat,val\n1.jpg,cat,train\n") == {"images/1.jpg": ("cat", "val")}
+
+
 @pytest.mark.parametrize(
     ("name", "split"),
     [("Train", "train"), ("TRAINING", "train"), ("valid", "val"), ("Validation", "val"), ("dev", "val"), ("testing", "test"),
