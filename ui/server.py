@@ -5,6 +5,7 @@ owns is made in the lifespan and handed to `ui/services.py`. Imports no torch: a
 """
 
 import http.client
+import importlib
 import ipaddress
 import logging
 import os
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve()
 SHUTDOWN_SECONDS = 8.0
 """What a run gets to save itself; Docker kills after ten."""
+AHEAD = ("ui.app", "core.dataset")
+"""Imported before the door opens: the first visitor should not wait for the pages and what they ask first."""
 BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
 """Environment variables by which `serve` tells the lifespan what the person asked for."""
 FAILED = "failed"
@@ -138,6 +141,8 @@ def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, 
     os.environ |= {WORKSPACE: str(home.root), DEVICE: device, BROWSER: "1" if browser else "0"}
     LOGGING_CONFIG["loggers"]["uvicorn"]["level"] = "WARNING"
     LOGGING_CONFIG["loggers"]["uvicorn.error"]["level"] = "WARNING"
+    for module in AHEAD:
+        importlib.import_module(module)
     warmup.freeze()
     sys.argv = [str(HERE)]  # config.toml is looked for beside this script
     for number in (signal.SIGTERM, signal.SIGINT):
