@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,6 +37,7 @@ MODULES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status: 0 only on success, 2 for wrong usage, 130 after Ctrl-C."""
     tongue = language()
+    _never_choke()
     given = list(sys.argv[1:] if argv is None else argv)
     if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
         given = ["ui", *given]
@@ -60,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         return _say("internal.error", FAILED, tongue, name=type(error).__name__, log=_log(given, error))
+
+
+def _never_choke() -> None:
+    """What a terminal, a pipe or a file cannot show (Chinese on a Western Windows) becomes a mark instead of a failure."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def language() -> str:
@@ -163,6 +172,10 @@ def _log(given: Sequence[str], error: Exception) -> str:
     """The log in the workspace that was asked for, or the default one."""
     from core.workspace import default_root
 
-    at = given.index("--workspace") + 1 if "--workspace" in given else len(given)
-    folder = Path(given[at]) if at < len(given) else default_root()
-    return log.record(folder, error)
+    said = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    said.add_argument("--workspace", type=Path, default=default_root())
+    return log.record(said.parse_known_args(given)[0].workspace.expanduser(), error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

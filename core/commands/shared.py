@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,18 +105,29 @@ def check_writable(file: str | None) -> None:
     """Find out before a long run that its report has no place. Raises DataError (`cli.unwritable`)."""
     if file is None:
         return
-    path = Path(file).expanduser().absolute()
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise DataError("cli.unwritable", path=file)
+    path, part = _target(file)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(file)
+        part.touch()  # only trying tells: root is refused by no permission, but by some file systems
+        part.unlink()
+    except OSError as error:
+        raise DataError("cli.unwritable", path=file) from error
 
 
 def write_json(file: str, content: dict[str, Any]) -> None:
     """Whole or not at all. Raises DataError (`cli.unwritable`)."""
-    path = Path(file).expanduser().absolute()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path, part = _target(file)
     try:
         part.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise DataError("cli.unwritable", path=file) from error
+
+
+def _target(file: str) -> tuple[Path, Path]:
+    """Where a report goes, and the file beside it that becomes it."""
+    path = Path(file).expanduser().absolute()
+    return path, path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -81,13 +81,15 @@ def _flags(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, if there is one, with what the flags say; data, weights and rules are filled in later."""
     recipe = _read_recipe(args.recipe) if args.recipe else Recipe()
     given: dict[str, Any] = {key: getattr(args, key) for key in RECIPE_FLAGS if getattr(args, key) is not None}
-    if args.weights and Path(args.weights).expanduser().is_file():
-        given["weights"] = str(Path(args.weights).expanduser().absolute())  # a continuation may begin in another folder
     if args.augment is not None:
         given["augment"] = augment_preset(args.augment)
-    if "epochs" in given and not args.recipe:
-        given["warmup_epochs"] = min(recipe.warmup_epochs, given["epochs"] / 2)
-    return recipe.changed(**given).assigned(args.set)
+    if "epochs" in given and recipe.warmup_epochs >= given["epochs"]:
+        given["warmup_epochs"] = given["epochs"] / 2
+    recipe = recipe.changed(**given).assigned(args.set)
+    weights = Path(recipe.weights).expanduser()
+    if weights.suffix and weights.is_file():
+        recipe = recipe.changed(weights=str(weights.absolute()))  # a continuation may begin in another folder
+    return recipe
 
 
 def _read_recipe(file: str) -> Recipe:
@@ -109,7 +111,7 @@ def _read_recipe(file: str) -> Recipe:
 def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:
     """The recipe with size, weights and rules where neither a flag nor a file has said them."""
     from core.backbones import card, layer_tree
-    from core.strategies import apply_strategy
+    from core.strategies import STRATEGIES, apply_strategy
 
     known = card(recipe.backbone, workspace)
     said = {text.partition("=")[0].strip() for text in args.set}
@@ -122,10 +124,15 @@ def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", work
         if weights == "random" and args.strategy != "scratch" and "pretrained" in known.weights:
             screen.line("cli.no_weights", backbone=recipe.backbone)
         recipe = recipe.changed(weights=weights)
-    if args.strategy is None and (args.recipe or said & {"strategy", "rules"}):
-        return recipe
+    strategy = args.strategy or (recipe.strategy if "strategy" in said else None)
+    if "rules" in said and args.strategy is None:
+        return recipe.changed(strategy=strategy or "custom")
+    if args.recipe and strategy is None:
+        if recipe.strategy not in STRATEGIES or not (args.backbone or "backbone" in said):
+            return recipe
+        strategy = recipe.strategy  # its rules name the blocks of another backbone
     tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
-    return apply_strategy(recipe, args.strategy or ("full" if recipe.weights == "random" else "last-stage"), tree)
+    return apply_strategy(recipe, strategy or ("full" if recipe.weights == "random" else "last-stage"), tree)
 
 
 def _carry_out(
@@ -176,19 +183,21 @@ def _summary(store: RunStore, found: dict[str, Any], language: str) -> list[str]
 @contextmanager
 def _interruptible(screen: Screen) -> Iterator[Any]:
     """Ctrl-C and SIGTERM become a command that saves and ends; a second one ends at once."""
-    asked: list[Command] = []
-    heard = 0
+    rung = told = False
 
     def ring(number: int, frame: FrameType | None) -> None:
-        nonlocal heard
-        heard += 1
-        if heard > 1:
+        nonlocal rung
+        if rung:
             raise KeyboardInterrupt
-        asked.append(Interrupt())
-        screen.line("cli.saving")
+        rung = True  # and no word here: it could come in the middle of another
 
     def take() -> Sequence[Command]:
-        return [asked.pop()] if asked else ()
+        nonlocal told
+        if told or not rung:
+            return ()
+        told = True
+        screen.line("cli.saving")
+        return [Interrupt()]
 
     if threading.current_thread() is not threading.main_thread():
         yield take

@@ -3,6 +3,8 @@
 import argparse
 import json
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from core.commands.shared import (
 from core.console import Screen, complain, percent, plain, score_lines, table
 from core.errors import DataError, ThawError
 from core.report import skipped_files
+from core.store import Run
 from core.words import say
 from core.workspace import Workspace
 
@@ -39,6 +42,7 @@ def evaluate(args: argparse.Namespace, language: str) -> int:
         begin = time.perf_counter()
         dataset = bring(args.data, store.workspace, screen)
         found = _measure(file, dataset, store.workspace, screen)
+        known = _known_images(run, dataset, store.workspace)
         screen.close()
         result = {
             "run": run.id,
@@ -46,15 +50,32 @@ def evaluate(args: argparse.Namespace, language: str) -> int:
             "recipe": run.recipe.model_dump(mode="json"),
             "dataset": dataset_id(dataset),
             **found,
+            "known_images": known,
             "seconds": {"total": time.perf_counter() - begin},
             "startup_seconds": startup,
             "skipped_files": skipped_files(store.workspace, dataset_id(dataset)),
         }
         if args.report:
             write_json(args.report, result)
-        for line in score_lines(result["test"], language, key="cli.evaluated"):
-            print(line)
+        sentence, *others = score_lines(result["test"], language, key="cli.evaluated")
+        print(sentence)
+        if known and (used := known["train"] + known["val"]):
+            print(say("cli.evaluated.known", language, n=used))
+        print(*others, sep="\n")
         return 0
+
+
+def _known_images(run: Run, dataset: "Dataset", workspace: Workspace) -> dict[str, int] | None:
+    """How many of these images lie in which split of the run, by content; None if its data set is not there any more."""
+    from core.training.material import divide
+
+    try:
+        own, splits = divide(run.recipe, workspace)
+    except ThawError:
+        return None
+    given = {item.sha256 for item in dataset.items}
+    parts = {"train": splits.train, "val": splits.val, "test": splits.test}
+    return {name: sum(own.items[at].sha256 in given for at in indices) for name, indices in parts.items()}
 
 
 def _measure(file: Path, dataset: "Dataset", workspace: Workspace, screen: Screen) -> dict[str, Any]:
@@ -66,8 +87,8 @@ def _measure(file: Path, dataset: "Dataset", workspace: Workspace, screen: Scree
     from core.model import load_model
 
     model = load_model(file, choose_device("auto"))
-    place = {name.casefold(): at for at, name in enumerate(model.classes)}
-    strange = [name for name in dataset.classes if name.casefold() not in place]
+    place = _places(dataset.classes, model.classes)
+    strange = [name for name in dataset.classes if name not in place]
     if strange:
         raise DataError(
             "cli.classes_differ",
@@ -89,10 +110,24 @@ def _measure(file: Path, dataset: "Dataset", workspace: Workspace, screen: Scree
         parts.append(part)
         done += len(part)
         screen.progress("cli.measuring.test")(done, len(pixels))
-    labels = np.array([place[dataset.classes[item.label].casefold()] for item in dataset.items])
+    labels = np.array([place[dataset.classes[item.label]] for item in dataset.items])
     majority = int(np.bincount(labels).argmax())
     found = scores(labels, softmax(np.concatenate(parts)), model.classes, majority)
-    return {"classes": list(model.classes), "images": len(labels), "test": found.model_dump(mode="json")}
+    return {
+        "classes": list(model.classes),
+        "images": len(labels),
+        "majority_class": model.classes[majority],
+        "test": found.model_dump(mode="json"),
+    }
+
+
+def _places(names: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """Which of the model's `classes` each of `names` is: the one called so, else the only one but for capitals."""
+    folded = Counter(name.casefold() for name in classes)
+    loose = {name.casefold(): at for at, name in enumerate(classes) if folded[name.casefold()] == 1}
+    exact = {name: at for at, name in enumerate(classes)}
+    found = {name: exact.get(name, loose.get(name.casefold())) for name in names}
+    return {name: at for name, at in found.items() if at is not None}
 
 
 def predict(args: argparse.Namespace, language: str) -> int:
@@ -130,7 +165,8 @@ def predict(args: argparse.Namespace, language: str) -> int:
                 for a in answers
                 if "error" not in a
             ]
-            print(*(table(rows) if rows else ()), sep="\n")
+            for line in table(rows) if rows else ():
+                print(line)
         return 1 if failed else 0
 
 

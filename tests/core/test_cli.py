@@ -17,6 +17,7 @@ from PIL import Image
 from core import cli
 from core.cli import main
 from core.commands.shared import find
+from core.commands.use import _places
 from core.errors import StoreError
 from core.events import Saved, StepDone
 from core.recipe import Recipe
@@ -24,7 +25,7 @@ from core.store import RunStore
 from core.words import say
 from core.workspace import open_workspace
 
-THAW = [sys.executable, "-c", "import sys; from core.cli import main; sys.exit(main())"]
+THAW = [sys.executable, "-m", "core.cli"]
 FAST = ["--backbone", "thaw-small", "--weights", "random", "--image-size", "32", "--batch-size", "16"]
 
 
@@ -133,6 +134,35 @@ def test_a_model_is_measured_on_other_data_whose_classes_are_written_otherwise(
     )
 
 
+def test_images_that_the_model_knows_are_counted_and_said(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, where = tmp_path / "e.json", ["--workspace", trained["workspace"]]
+    assert main(["evaluate", "first", str(trained["data"]), *where, "--report", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["known_images"] == {"train": 96, "val": 12, "test": 12}
+    assert (found["majority_class"], found["test"]["majority_accuracy"]) == ("Blue", pytest.approx(1 / 3))
+    assert last(capsys)[0][1].startswith("The model learned from 108 of these images")
+    new = draw(tmp_path / "new", each=5, seed=9)
+    assert main(["evaluate", "first", str(new), *where, "--report", str(report)]) == 0
+    assert json.loads(report.read_text())["known_images"] == {"train": 0, "val": 0, "test": 0}
+    assert last(capsys)[0][1] == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "expected"),
+    [
+        (["a", "A"], ["A", "a", "b"], {"a": 1, "A": 0}),
+        (["B", "Ä"], ["a", "b", "ä"], {"B": 1, "Ä": 2}),
+        (["ab", "c"], ["AB", "Ab"], {}),
+    ],
+)
+def test_classes_that_differ_in_capitals_alone_are_told_apart(
+    names: list[str], classes: list[str], expected: dict[str, int]
+) -> None:
+    assert _places(names, classes) == expected
+
+
 def test_data_with_classes_that_the_model_does_not_know_are_refused(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +222,33 @@ def test_strategy_and_size_follow_from_what_is_on_this_machine(trained: dict[str
     assert (recipe["image_size"], recipe["strategy"], recipe["augment"]["flip_horizontal"]) == (96, "head", True)
     found = json.loads(report.read_text())["parameters"]
     assert 0 < found["trainable"] < found["total"] / 10
+
+
+def test_a_strategy_set_as_a_field_does_what_it_is_called(trained: dict[str, Any], tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+    given = [*FAST, "--epochs", "1", "--workspace", str(tmp_path / "w"), "--report", str(report)]
+    assert main(["train", str(trained["data"]), *given, "--set", "strategy=head"]) == 0
+    found = json.loads(report.read_text())
+    assert found["recipe"]["strategy"] == "head"
+    assert found["parameters"]["trainable"] == 512 * 3 + 3
+    rules = '[{"path": "conv1", "trainable": false}]'
+    assert main(["train", str(trained["data"]), *given, "--set", f"rules={rules}"]) == 0
+    found = json.loads(report.read_text())
+    assert found["recipe"]["strategy"] == "custom"
+    assert found["parameters"]["total"] - found["parameters"]["trainable"] == 3 * 64 * 7 * 7
+
+
+def test_a_recipe_moved_to_another_backbone_takes_its_strategy_along(trained: dict[str, Any], tmp_path: Path) -> None:
+    recipe, report = tmp_path / "recipe.json", tmp_path / "r.json"
+    rules = [{"path": "", "trainable": False}, {"path": "classifier", "trainable": True}]
+    old = {**trained["report"]["recipe"], "backbone": "squeezenet1_1", "strategy": "head", "rules": rules}
+    recipe.write_text(json.dumps({**old, "warmup_epochs": 1.5}))
+    given = ["--recipe", str(recipe), "--backbone", "thaw-small", "--epochs", "1"]
+    where = ["--workspace", str(tmp_path / "w"), "--report", str(report)]
+    assert main(["train", str(trained["data"]), *given, *where]) == 0
+    found = json.loads(report.read_text())
+    assert [(rule["path"], rule["trainable"]) for rule in found["recipe"]["rules"]] == [("", False), ("fc", True)]
+    assert found["recipe"]["warmup_epochs"] == 0.5
 
 
 # --- kills and interruptions
@@ -294,6 +351,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
         (["train", "demo:digits", "--augment", "wild"], 1, "There is no augmentation preset called wild."),
         (["train", "demo:digits", "--recipe", "none.json"], 1, "The file none.json cannot be read"),
         (["train", "demo:digits", "--report", "/nowhere/r.json"], 1, "The report cannot be written to /nowhere/r.json."),
+        (["train", "demo:digits", "--report", "/proc/r.json"], 1, "The report cannot be written to /proc/r.json."),
         (["resume", "last"], 1, "There are no runs in this workspace yet."),
         (["evaluate", "last", "demo:digits"], 1, "There are no runs in this workspace yet."),
         (["export", "last", "--format", "onnx"], 1, "There are no runs in this workspace yet."),
@@ -329,14 +387,27 @@ def test_a_process_outside_shows_no_traceback(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"Thaw cannot write to the workspace folder {blocked}")
 
 
+def test_what_an_output_cannot_show_becomes_a_mark(tmp_path: Path) -> None:
+    store = RunStore(open_workspace(tmp_path))
+    store.create(Recipe(name="小狗 one"))
+    store.close()
+    narrow = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = [*THAW, "runs", "--workspace", str(tmp_path)]
+    done = subprocess.run(told, capture_output=True, text=True, check=False, env=narrow)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?? one" in done.stdout
+
+
+@pytest.mark.parametrize("equals", [False, True])
 def test_an_unexpected_error_is_in_the_log_and_not_on_the_screen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    equals: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(self: RunStore, deleted: bool = False) -> None:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr(RunStore, "runs", broken)
-    assert main(["runs", "--workspace", str(tmp_path)]) == 1
+    where = [f"--workspace={tmp_path}"] if equals else ["--workspace", str(tmp_path)]
+    assert main(["runs", *where]) == 1
     log = tmp_path / "log.txt"
     assert last(capsys)[1] == [
         "Something unexpected went wrong in Thaw (ZeroDivisionError).",
