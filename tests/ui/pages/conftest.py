@@ -15,6 +15,7 @@ from core.evaluation import scores
 from core.events import Ended, EpochDone, Saved, Started, Tested
 from core.recipe import Recipe
 from core.run import Run
+from core.store import RunStore
 from core.workspace import Workspace
 from ui import services
 
@@ -54,18 +55,22 @@ def trained(house: Workspace, model_file: Path, digits: Path) -> Callable[..., R
         (house.datasets / folder.name).symlink_to(folder, target_is_directory=True)
 
     def make(outcome: str = "finished", split: str = "test", name: str = "", **choices: Any) -> Run:
-        fields = {"dataset": "demo:digits", "backbone": "thaw-small", "image_size": 32, "epochs": 3, "name": name}
-        store = services.store()
-        run = store.create(Recipe(**{**fields, **choices}))
-        assert store.transition(run.id, "running")
-        store.append(
-            run.id, [*_learned(), *_measured(run, split, outcome), Ended(outcome=outcome, step=6, epoch=2, best_epoch=2)]
-        )
+        run = make_run(services.store(), outcome, split, name=name, **choices)
         if outcome in ("finished", "stopped"):
-            (store.folder(run.id) / "model.safetensors").symlink_to(model_file)
-        return store.run(run.id)
+            (services.run_folder(run.id) / "model.safetensors").symlink_to(model_file)
+        return run
 
     return make
+
+
+def make_run(store: RunStore, outcome: str = "finished", split: str = "test", **choices: Any) -> Run:
+    """A run of `store` that has ended so, with its curves and, if it was tested, its figures and predictions."""
+    fields = {"dataset": "demo:digits", "backbone": "thaw-small", "image_size": 32, "epochs": 3}
+    run = store.create(Recipe(**{**fields, **choices}))
+    assert store.transition(run.id, "running")
+    tested = _measured(store, run, split) if outcome in ("finished", "stopped") else []
+    store.append(run.id, [*_learned(), *tested, Ended(outcome=outcome, step=6, epoch=2, best_epoch=2)])
+    return store.run(run.id)
 
 
 def _learned() -> list[Any]:
@@ -85,14 +90,12 @@ def _learned() -> list[Any]:
     return [started, *epochs, saved]
 
 
-def _measured(run: Run, split: str, outcome: str) -> list[Any]:
-    if outcome not in ("finished", "stopped"):
-        return []
+def _measured(store: RunStore, run: Run, split: str) -> list[Any]:
     shares = np.full((len(TRUTH), 3), 0.0)
     for row, (said, sure) in enumerate(zip(SAID, SURE, strict=True)):
         shares[row] = (1 - sure) / 2
         shares[row, said] = sure
-    items = open_dataset(services.workspace(), "demo:digits").items
+    items = open_dataset(store.workspace, "demo:digits").items
     rows = [
         {
             "index": n, "name": f"<b>{n}</b>.png", "sha256": items[n].sha256, "label": true, "predicted": said,
@@ -101,7 +104,7 @@ def _measured(run: Run, split: str, outcome: str) -> list[Any]:
         }
         for n, (true, said, sure) in enumerate(zip(TRUTH, SAID, SURE, strict=True))
     ]  # fmt: skip
-    file = services.store().folder(run.id) / "test.json"
+    file = store.folder(run.id) / "test.json"
     file.write_text(json.dumps({"split": split, "epoch": 2, "classes": NAMES, "items": rows}), "utf-8")
     figures = scores(np.array(TRUTH), shares, NAMES, majority=0)
     return [Tested(split=split, epoch=2, scores=figures, file="test.json")]
