@@ -9,8 +9,29 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import RecipeError
+
+ALLOWED = {
+    "greater_than": "> {gt:g}",
+    "greater_than_equal": "≥ {ge:g}",
+    "less_than": "< {lt:.10g}",
+    "less_than_equal": "≤ {le:g}",
+    "finite_number": "-∞ < … < ∞",
+    "float_parsing": "0.1",
+    "float_type": "0.1",
+    "int_parsing": "1, 2, 3, …",
+    "int_type": "1, 2, 3, …",
+    "int_from_float": "1, 2, 3, …",
+    "bool_parsing": "true, false",
+    "bool_type": "true, false",
+    "string_pattern_mismatch": "auto, cpu, cuda, cuda:1, mps",
+    "string_too_long": "… ≤ {max_length}",
+}
+"""What a field may be, by the kind of a mistake, in signs that need no translation. Only the device has a pattern."""
+WHOLE = {"nothing_left", "warmup_too_long", "rule_twice"}
+"""Mistakes of no single field, with sentences of their own (`recipe.<kind>`)."""
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 
@@ -106,33 +127,31 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.val_fraction + self.test_fraction >= 0.95:
-            raise ValueError("val_fraction and test_fraction leave nothing to learn from")
+            shares = {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
+            raise PydanticCustomError("nothing_left", "val_fraction and test_fraction leave nothing to learn from", shares)
         if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0 and self.epochs > 1:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} must be shorter than epochs {self.epochs}")
+            lengths = {"warmup_epochs": self.warmup_epochs, "epochs": self.epochs}
+            raise PydanticCustomError("warmup_too_long", "warmup_epochs must be shorter than epochs", lengths)
         paths = [rule.path for rule in self.rules]
-        if len(paths) != len(set(paths)):
-            raise ValueError("rules name a block twice")
+        if twice := [path for path in paths if paths.count(path) > 1]:
+            raise PydanticCustomError("rule_twice", "rules name a block twice", {"path": twice[0]})
         return self
 
     def changed(self, **changes: Any) -> "Recipe":
-        """A new recipe with some fields replaced. Raises RecipeError (`recipe.invalid`) naming field, value and way out."""
+        """A new recipe with some fields replaced. Raises RecipeError as `parse` does."""
         return _checked({**self.model_dump(), **changes})
 
     def with_rule(self, path: str, *, trainable: bool | None = None, lr_scale: float | None = None) -> "Recipe":
         """A new recipe in which `path` says what is given here; fields left None keep what the block said before."""
-        kept = {rule.path: rule for rule in self.rules}
-        old = kept.get(path, BlockRule(path=path))
-        kept[path] = BlockRule(
-            path=path,
-            trainable=old.trainable if trainable is None else trainable,
-            lr_scale=old.lr_scale if lr_scale is None else lr_scale,
-        )
+        kept = {rule.path: rule.model_dump() for rule in self.rules}
+        said = {"trainable": trainable, "lr_scale": lr_scale}
+        kept[path] = {"path": path, **kept.get(path, {}), **{key: value for key, value in said.items() if value is not None}}
         return self.changed(rules=tuple(kept.values()), strategy="custom")
 
     def assigned(self, assignments: Sequence[str]) -> "Recipe":
         """A new recipe after `key=value` texts such as `lr=0.01` or `augment.rotation=15`; values are JSON or plain words.
 
-        Raises RecipeError (`recipe.assignment`, `recipe.unknown_field`, `recipe.invalid`).
+        Raises RecipeError (`recipe.assignment`, and as `parse` does).
         """
         document = self.model_dump(mode="json")
         for text in assignments:
@@ -144,8 +163,9 @@ class Recipe(_Frozen):
             for part in above:
                 place = place.get(part) if isinstance(place, dict) else None
             if not isinstance(place, dict) or last not in place:
-                raise RecipeError("recipe.unknown_field", field=key, known=", ".join(sorted(document)))
-            place[last] = _value(value)
+                known = sorted(place if isinstance(place, dict) and above else document)
+                raise RecipeError("recipe.unknown_field", field=key, known=", ".join([".".join((*above, k)) for k in known]))
+            place[last] = _value(value, text=isinstance(place[last], str))
             if key == "augment" and isinstance(place[last], str):
                 place[last] = augment_preset(place[last]).model_dump()
         return _checked(document)
@@ -156,7 +176,11 @@ class Recipe(_Frozen):
 
 
 def parse(text: str) -> Recipe:
-    """The recipe in `text` (JSON). Raises RecipeError (`recipe.not_json`, `recipe.invalid`)."""
+    """The recipe in `text` (JSON).
+
+    Raises RecipeError (`recipe.not_json`, `recipe.unknown_field`, `recipe.invalid` naming field, value and what is allowed,
+    `recipe.nothing_left`, `recipe.warmup_too_long`, `recipe.rule_twice`).
+    """
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -178,18 +202,31 @@ def augment_name(augment: Augment) -> str:
     return next((name for name, preset in AUGMENT_PRESETS.items() if preset == augment), "custom")
 
 
-def _value(text: str) -> Any:
+def _value(said: str, *, text: bool) -> Any:
+    """JSON or plain words; where a `text` is wanted, a number or a word of JSON is one too."""
     try:
-        value = json.loads(text)
+        value = json.loads(said)
     except ValueError:
-        return text.strip()
-    return text.strip() if isinstance(value, float) and not math.isfinite(value) else value
+        return said.strip()
+    plain = (text and not isinstance(value, str)) or (isinstance(value, float) and not math.isfinite(value))
+    return said.strip() if plain else value
 
 
 def _checked(document: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "recipe"
-        raise RecipeError("recipe.invalid", field=field, value=repr(first["input"])[:80], reason=first["msg"]) from error
+        raise _spoken(error.errors(include_url=False)[0]) from error
+
+
+def _spoken(mistake: ErrorDetails) -> RecipeError:
+    kind, details = mistake["type"], mistake.get("ctx", {})
+    if kind in WHOLE:
+        return RecipeError(f"recipe.{kind}", **details)
+    field = ".".join(str(part) for part in mistake["loc"])
+    if kind == "extra_forbidden":
+        return RecipeError("recipe.unknown_field", field=field, known=", ".join(sorted(Recipe.model_fields)))
+    allowed = ALLOWED[kind].format(**details) if kind in ALLOWED else mistake["msg"]
+    if kind == "literal_error":
+        allowed = details["expected"].replace(" or ", ", ").replace("'", "")
+    return RecipeError("recipe.invalid", field=field, value=repr(mistake["input"])[:80], allowed=allowed)
