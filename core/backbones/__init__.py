@@ -85,8 +85,10 @@ def cards(workspace: Workspace | None = None) -> tuple[Card, ...]:
 
 
 def card(name: str, workspace: Workspace | None = None) -> Card:
-    """The card of `name`. Raises RecipeError (`backbone.unknown`) with the nearest names."""
-    known = {card.name: card for card in (*bundled.cards(), *_published(None if workspace is None else workspace.cache))}
+    """The card of `name`; without torch if it comes with Thaw. Raises RecipeError (`backbone.unknown`) with near names."""
+    known = {card.name: card for card in bundled.cards()}
+    if name not in known:
+        known |= {card.name: card for card in _published(None if workspace is None else workspace.cache)}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
         raise RecipeError("backbone.unknown", name=name[:80], near=", ".join(near))
