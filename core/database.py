@@ -103,8 +103,6 @@ class Database:
 
     def _prepare(self, application: int, migrations: Sequence[Sequence[str]]) -> None:
         db = self._writer
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         owner = int(db.execute("PRAGMA application_id").fetchone()[0])
         tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -112,6 +110,8 @@ class Database:
             raise StoreError("store.foreign", path=str(self.path))
         if version > len(migrations):
             raise StoreError("store.newer", path=str(self.path), found=version, known=len(migrations))
+        db.execute("PRAGMA journal_mode=WAL")  # now that it is ours: the mode stays in the file
+        db.execute("PRAGMA synchronous=FULL")
         if 0 < version < len(migrations):
             copy = self.path.with_name(f"{self.path.stem}.v{version}{self.path.suffix}")
             copy.unlink(missing_ok=True)

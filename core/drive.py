@@ -52,10 +52,11 @@ def drive(
     run = store.run(run_id)
     if not store.transition(run_id, "running", allowed={"queued"}):
         return None
-    folder = store.folder(run_id)
+    folder = store.workspace.runs / run.id
     taker = _Taker(store, run_id, clock)
     ended: Ended | None = None
     try:
+        store.folder(run_id)
         saved = store.last_checkpoint(run_id)
         resume = folder / Path(saved.file).name if saved else None
         events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume)

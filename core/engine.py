@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from core.drive import Train, drive
-from core.errors import StoreError
+from core.errors import ThawError
 from core.events import Command, Discard, Ended, Event, Interrupt, Pause, Stop
 from core.history import Curve, History, RunState
 from core.recipe import Recipe
@@ -64,7 +64,7 @@ class Engine:
 
     def alive(self) -> bool:
         """True while every thread of the engine lives."""
-        return self._started and not self._closing and all(lane.thread.is_alive() for lane in self._lanes.values())
+        return self._started and not self._closing and all(lane.thread.is_alive() for lane in list(self._lanes.values()))
 
     def shutdown(self, timeout: float = 8.0) -> bool:
         """Interrupt what runs and wait until it has saved itself; True if all ended within `timeout` seconds.
@@ -77,9 +77,10 @@ class Engine:
             for lane in self._lanes.values():
                 lane.asked.append(Interrupt())
             self._wake.notify_all()
-        for lane in self._lanes.values():
+            lanes = list(self._lanes.values())
+        for lane in lanes:
             lane.thread.join(max(end - time.monotonic(), 0.0))
-        return not any(lane.thread.is_alive() for lane in self._lanes.values())
+        return not any(lane.thread.is_alive() for lane in lanes)
 
     # --- what pages ask for
 
@@ -106,11 +107,8 @@ class Engine:
         Raises StoreError (`run.unknown`, `run.not_waiting`).
         """
         run = self.store.run(run_id)
-        if run.state != "running" and self._obey(run, command):
-            return
-        if self.store.run(run_id).state != "running":
-            raise StoreError("run.not_waiting", run=run.name)
-        self.store.send(run_id, command)
+        if run.state == "running" or not self._obey(run, command):
+            self.store.send(run_id, command)
 
     def queue(self) -> tuple[str, ...]:
         """Ids of the runs that wait here, the next one first."""
@@ -208,10 +206,11 @@ class Engine:
         view: _View | None = None
         try:
             set_threads(interactive=True)  # before torch is imported for the first time
+            self._unsaid.pop(run.id, None)  # it was never taken, then: it waits
             view = self._view(run.id, live=True)
             return drive(self.store, run.id, train=self._train, watch=view.feed, asked=lane.take) is not None
-        except StoreError as error:
-            self._unsaid[run.id] = Ended(outcome="failed", code=error.code, values=error.values)
+        except Exception as error:
+            self._unsaid[run.id] = _failed(error)
             raise
         finally:
             lane.busy = False
@@ -222,7 +221,7 @@ class Engine:
 
     def _device_free(self, lane: "_Lane") -> bool:
         """Take the device, unless a lane of another name (`auto`, `cuda`) is at work on the same one."""
-        others = [other for other in self._lanes.values() if other is not lane]
+        others = [other for other in list(self._lanes.values()) if other is not lane]
         devices = {other.name: resolve(other.name) for other in others} if others else {}
         mine = resolve(lane.name) if others else lane.name
         with self._wake:
@@ -232,7 +231,7 @@ class Engine:
     def _say_again(self) -> None:
         """Ends that a full disk kept from being written."""
         for run_id, ended in list(self._unsaid.items()):
-            with suppress(StoreError):
+            with suppress(Exception):  # then it is said the next time
                 self.store.end(run_id, ended, states={"running"})
                 del self._unsaid[run_id]
 
@@ -289,6 +288,12 @@ class _View:
         """No longer live; all up to `seq` is known."""
         with self.lock:
             self.live, self.seq = False, seq
+
+
+def _failed(error: Exception) -> Ended:
+    if isinstance(error, ThawError):
+        return Ended(outcome="failed", code=error.code, values=error.values)
+    return Ended(outcome="failed", code="internal.error", values={"name": type(error).__name__, "log": "-"})
 
 
 @cache

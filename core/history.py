@@ -86,6 +86,8 @@ class History:
         self._step: StepDone | None = None
         self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
         self._epochs: list[EpochDone] = []
+        self._bests: list[EpochDone] = []
+        """Each the best until the next one; an epoch that was stopped half way and then finished may be there twice."""
         self._notices: list[Notice] = []
         self._saved: Saved | None = None
         self._tested: Tested | None = None
@@ -116,6 +118,8 @@ class History:
             self._measuring = None
             self.curve.add_epoch(entry)
             self._epochs = [*(e for e in self._epochs if e.epoch < entry.epoch), entry]
+            if entry.best:
+                self._bests.append(entry)
             self._recent.clear()
         elif isinstance(entry, Saved):
             self._saved = entry
@@ -154,7 +158,7 @@ class History:
             loss=step.loss if step else None,
             lr=step.lr if step else None,
             epochs=tuple(self._epochs),
-            best=next((e for e in reversed(self._epochs) if e.best), None),
+            best=self._bests[-1] if self._bests else None,
             started=started,
             groups=started.groups if started else (),
             notices=tuple(self._notices),
@@ -187,6 +191,7 @@ class History:
         self.attempts[-1] = (self.attempts[-1][0], started.clock, self._clock)
         self._recent.clear()
         self._epochs = [epoch for epoch in self._epochs if epoch.step <= started.step]
+        self._bests = [epoch for epoch in self._bests if epoch.step <= started.step]
         if self._step and self._step.step > started.step:
             self._step = None if started.step == 0 else self._step.model_copy(update={"step": started.step})
 

@@ -111,9 +111,12 @@ class RunStore:
         return None
 
     def folder(self, run_id: str) -> Path:
-        """Where the files of a run lie, made if it is not there."""
+        """Where the files of a run lie, made if it is not there. Raises StoreError (`workspace.unusable`)."""
         folder = self.workspace.runs / checked_id(run_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError("workspace.unusable", path=str(folder), reason=error.strerror or str(error)) from error
         return folder
 
     def is_alive(self, boot: str) -> bool:
@@ -189,12 +192,16 @@ class RunStore:
         return True
 
     def send(self, run_id: str, command: Command) -> None:
-        """Leave a command for whoever drives the run."""
-        self.run(run_id)
-        with self._database.write() as db:
-            db.execute(
-                "INSERT INTO command (run, payload, at) VALUES (?, ?, ?)", (run_id, command.model_dump_json(), _now())
-            )
+        """Leave a command for whoever drives the run. Raises StoreError (`run.not_waiting`) if nobody will."""
+        run = self.run(run_id)
+        with self._database.write() as db:  # one statement: a command left after the end would meet the next attempt
+            left = db.execute(
+                "INSERT INTO command (run, payload, at) SELECT id, ?, ? FROM run "
+                "WHERE id = ? AND state IN ('queued', 'running')",
+                (command.model_dump_json(), _now(), run_id),
+            ).rowcount
+        if not left:
+            raise StoreError("run.not_waiting", run=run.name)
 
     def take(self, run_id: str) -> list[Command]:
         """The commands left for a run, oldest first; each is given out once."""

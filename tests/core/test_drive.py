@@ -175,6 +175,17 @@ def test_an_unexpected_error_fails_the_run_and_fills_its_log(store: RunStore, er
     assert "in talk" in log.read_text()
 
 
+def test_a_run_without_a_place_for_its_files_fails_and_does_not_stay_running(store: RunStore) -> None:
+    run = store.create(Recipe())
+    store.folder(run.id).rmdir()
+    store.workspace.runs.rmdir()
+    store.workspace.runs.write_text("in the way")
+    ended = drive(store, run.id, train=told(lambda: pytest.fail("never called")))
+    assert ended is not None
+    assert (ended.outcome, ended.code) == ("failed", "workspace.unusable")
+    assert store.run(run.id).state == "failed"
+
+
 def test_an_error_that_we_know_keeps_its_two_sentences(store: RunStore) -> None:
     def talk() -> Talk:
         yield step(1)

@@ -345,6 +345,44 @@ def test_an_end_that_could_not_be_written_is_written_later(house: House, monkeyp
     assert house.store.run(run_id).error == ("store.full", {"path": "p", "reason": "no space"})
 
 
+def test_an_end_that_any_error_kept_from_being_written_is_written_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, broken = house.store.append, [True]
+
+    def sometimes(run_id: str, events: list[Event], **more: object) -> int:
+        if broken[0]:
+            raise OSError(24, "too many open files")
+        return append(run_id, events, **more)
+
+    monkeypatch.setattr(house.store, "append", sometimes)
+    house.engine.start()
+    run_id = house.submit("x")
+    wait(lambda: run_id in house.engine._unsaid, "nothing was kept")
+    broken[0] = False
+    house.until(run_id, "failed")
+    assert house.store.run(run_id).error == ("internal.error", {"name": "OSError", "log": "-"})
+
+
+def test_a_run_that_could_not_be_taken_at_first_is_not_failed_while_it_works(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transition, busy = house.store.transition, [True]
+
+    def sometimes(run_id: str, new: State, **more: object) -> bool:
+        if busy.pop() if busy else False:
+            raise StoreError("store.busy", path="p")
+        return transition(run_id, new, **more)
+
+    monkeypatch.setattr(house.store, "transition", sometimes)
+    house.engine.start()
+    run_id = house.submit("x")
+    house.until(run_id, "running")
+    house.engine._say_again()  # as the idle thread of another device does
+    house.step(3)
+    house.until(run_id, "finished")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority per thread")
 def test_the_thread_that_trains_lets_pages_go_first(house: House) -> None:
     seen: list[int] = []

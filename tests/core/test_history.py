@@ -125,6 +125,15 @@ def test_the_best_epoch_is_the_last_that_was_called_best() -> None:
     assert state.best == epoch(2)
 
 
+def test_the_best_of_an_epoch_that_was_stopped_half_way_is_not_forgotten_when_it_is_finished() -> None:
+    half = epoch(2).model_copy(update={"step": 6, "val_accuracy": 0.9})
+    before = [started(), epoch(1), half, Ended(outcome="stopped", step=6)]
+    state = fed(*before, started(at=6), epoch(2, best=False)).state()
+    assert state.epochs == (epoch(1), epoch(2, best=False))
+    assert state.best == half
+    assert fed(*before, started(at=4), epoch(2, best=False)).state().best == epoch(1)
+
+
 def test_a_finished_run_shows_all_it_reached() -> None:
     saved = Saved(step=12, epoch=3, file="c", sha256="s", size_bytes=1, best=True)
     ended = Ended(outcome="finished", step=12, epoch=3, clock=17)

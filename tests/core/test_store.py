@@ -175,6 +175,24 @@ def test_a_command_does_not_outlive_the_attempt_it_was_meant_for(store: RunStore
     assert store.take(run.id) == []
 
 
+def test_a_command_that_nobody_will_hear_is_refused(store: RunStore) -> None:
+    run = store.create(Recipe(name="over"))
+    store.append(run.id, [Ended(outcome="paused")])
+    with pytest.raises(StoreError, match="The run over is neither waiting nor running"):
+        store.send(run.id, Discard())
+    store.requeue(run.id)
+    assert store.take(run.id) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(store: RunStore, workspace: Workspace) -> None:
+    run = store.create(Recipe())
+    store.folder(run.id).rmdir()
+    workspace.runs.rmdir()
+    workspace.runs.write_text("in the way")
+    with pytest.raises(StoreError, match=f"cannot write to the workspace folder .*{run.id}"):
+        store.folder(run.id)
+
+
 def test_a_deleted_run_waits_in_the_bin_and_comes_back(store: RunStore) -> None:
     run = store.create(Recipe())
     with pytest.raises(StoreError, match="still waiting or running"):
