@@ -1,0 +1,365 @@
+"""Train: settings that edit the draft, a start that says what it lacks, and a run as it goes, whoever started it."""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.engine import Engine
+from core.events import Command, Discard, Ended, EpochDone, Event, GroupInfo, Pause, Saved, Started, StepDone, Stop
+from core.recipe import AUGMENT_PRESETS, Recipe
+from core.store import RunStore
+from core.words import catalogue
+from core.workspace import Workspace
+from ui import services
+from ui.parts import live
+
+Draw = Callable[..., AppTest]
+Sent = Callable[[AppTest, str], Any]
+
+ENGLISH = catalogue("en")
+
+
+def draft(at: AppTest) -> Recipe:
+    recipe: Recipe = at.session_state["thaw.draft"]
+    return recipe
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(one.value for one in at.caption)
+
+
+@pytest.fixture
+def ready(house: Workspace, flowers: str) -> Recipe:
+    """A draft that can be started."""
+    recipe = Recipe(dataset=flowers, backbone="thaw-small", image_size=32, epochs=12)
+    services.keep_draft(recipe)
+    return recipe
+
+
+# --- settings -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("house")
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_without_data_start_is_off_and_says_why_and_what_to_do(draw: Draw, lang: str) -> None:
+    at = draw("train", lang=lang)
+    assert not at.exception
+    assert at.title[0].value == catalogue(lang)["train.title"]
+    assert at.button(key="train.start").disabled
+    assert any(catalogue(lang)["train.block.no_data"] in one.value for one in at.markdown)
+    assert at.button(key="train.fix").label == catalogue(lang)["train.fix.data"]
+
+
+def test_a_good_draft_says_what_will_happen(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    assert not at.button(key="train.start").disabled
+    assert any("**Thaw Small** learns **flowers**: 24 pictures, 12 epochs" in one.value for one in at.markdown)
+
+
+def test_a_fix_changes_the_draft_and_frees_the_start(ready: Recipe, draw: Draw) -> None:
+    services.keep_draft(ready.with_rule("", trainable=False))
+    at = draw("train")
+    assert at.button(key="train.start").disabled
+    at.button(key="train.fix").click().run()
+    assert (draft(at).strategy, at.button(key="train.start").disabled) == ("head", False)
+
+
+def test_every_setting_edits_its_field(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.number_input(key="recipe.epochs").set_value(3).run()
+    at.select_slider(key="recipe.batch_size").set_value(64).run()
+    at.select_slider(key="recipe.lr").set_value(0.003).run()
+    at.select_slider(key="recipe.image_size").set_value(48).run()
+    at.number_input(key="recipe.seed").set_value(5).run()
+    at.selectbox(key="recipe.optimizer").set_value("sgd").run()
+    at.slider(key="recipe.momentum").set_value(0.5).run()
+    at.selectbox(key="recipe.schedule").set_value("step").run()
+    at.number_input(key="recipe.step_epochs").set_value(2).run()
+    at.number_input(key="recipe.patience").set_value(4).run()
+    at.text_input(key="recipe.name").set_value("mine").run()
+    changed = ready.changed(
+        epochs=3, batch_size=64, lr=0.003, image_size=48, seed=5, optimizer="sgd", momentum=0.5, schedule="step",
+        step_epochs=2, patience=4, name="mine",
+    )  # fmt: skip
+    assert draft(at) == changed
+    assert not at.exception
+
+
+def test_a_rate_between_the_proposed_ones_has_its_place_on_the_slider(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.number_input(key="recipe.lr.exact").set_value(0.0007).run()
+    assert draft(at).lr == 0.0007
+    assert at.select_slider(key="recipe.lr").value == 0.0007
+
+
+def test_a_setting_that_does_not_fit_is_refused_at_its_field(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.number_input(key="recipe.warmup_epochs").set_value(20.0).run()
+    assert draft(at).warmup_epochs == 0.5
+    assert at.number_input(key="recipe.warmup_epochs").value == 0.5
+    assert any(one.value.startswith(":red[") for one in at.caption)
+
+
+def test_presets_and_single_changes_are_one_thing(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.pills(key="recipe.augment").set_value("upright").run()
+    assert draft(at).augment == AUGMENT_PRESETS["upright"]
+    assert at.slider(key="recipe.augment.rotation").value == 8.0
+    at.slider(key="recipe.augment.rotation").set_value(30.0).run()
+    assert draft(at).augment == AUGMENT_PRESETS["upright"].model_copy(update={"rotation": 30.0})
+    assert at.pills(key="recipe.augment").value == "custom"
+    assert ENGLISH["augment.custom.help"] in captions(at)
+
+
+def test_real_pictures_are_shown_as_the_network_will_see_them(ready: Recipe, draw: Draw, sent: Sent) -> None:
+    at = draw("train")
+    plain = sent(at, "train.pictures")["pictures"]
+    assert len({one["url"] for one in plain}) == 8
+    at.pills(key="recipe.augment").set_value("strong").run()
+    assert not {one["url"] for one in plain} & {one["url"] for one in sent(at, "train.pictures")["pictures"]}
+
+
+# --- a run ----------------------------------------------------------------------------------------------------------------
+
+
+class Teacher:
+    """Stands in for training: says what a test lets it say, and hears what it is told."""
+
+    def __init__(self) -> None:
+        self.may_begin, self.begun, self.may_end = threading.Event(), threading.Event(), threading.Event()
+        self.heard: list[Command] = []
+
+    def __call__(
+        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+    ) -> Generator[Event, Command | None, None]:
+        assert self.may_begin.wait(10)
+        group = GroupInfo(name="", lr_scale=1.0, parameters=10)
+        yield Started(
+            device="cpu", precision="fp32", threads=1, versions={}, fingerprint="f", classes=("a", "b"),
+            splits={"train": 24, "val": 3, "test": 3}, groups=(group,), parameters_total=10, parameters_trainable=10,
+            held=(), steps_per_epoch=2, epochs=recipe.epochs, step=0,
+        )  # fmt: skip
+        yield StepDone(step=1, epoch=1, loss=0.75, correct=6, images=12, lr=0.001, clock=1.0)
+        yield StepDone(step=2, epoch=1, loss=0.5, correct=9, images=12, lr=0.001, clock=2.0)
+        yield EpochDone(
+            epoch=1, step=2, train_loss=0.6, train_accuracy=0.6, val_loss=0.7, val_accuracy=0.6667, val_macro_f1=0.6,
+            best=True, clock=3.0,
+        )  # fmt: skip
+        step = 2
+        while not self.may_end.is_set():
+            step += 1
+            command = yield StepDone(step=step, epoch=2, loss=0.5, correct=9, images=12, lr=0.001, clock=4.0)
+            self.begun.set()
+            if command is not None:
+                self.heard.append(command)
+                outcome = {"pause": "paused", "stop": "stopped", "discard": "discarded"}[command.kind]
+                yield Ended(outcome=outcome, step=step, epoch=2, best_epoch=1)  # type: ignore[arg-type]
+                return
+            self.may_end.wait(0.01)
+        yield from self.measured(recipe, folder)
+        yield Ended(outcome="finished", step=24, epoch=12, best_epoch=1)
+
+    def measured(self, recipe: Recipe, folder: Path) -> Generator[Event, Command | None, None]:
+        import numpy as np
+
+        from core.evaluation import scores
+        from core.events import Tested
+
+        figures = scores(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), ("a", "b"), majority=0)
+        yield Tested(split="test", epoch=1, scores=figures, file="test.json")
+
+
+@pytest.fixture
+def teacher() -> Iterator[Teacher]:
+    one = Teacher()
+    yield one
+    one.may_begin.set()
+    one.may_end.set()
+
+
+@pytest.fixture
+def school(workspace: Workspace, teacher: Teacher, pictures: Path) -> Iterator[Engine]:
+    """An engine at work in the open workspace, with a data set and a draft that can be started."""
+    from core.dataset import import_dataset
+
+    store = RunStore(workspace)
+    engine = Engine(workspace, store, "cpu", train=teacher)
+    engine.start()
+    services.open(engine, store, workspace)
+    dataset = import_dataset(pictures, workspace)
+    services.keep_draft(Recipe(dataset=dataset.id, backbone="thaw-small", image_size=32, epochs=12))
+    yield engine
+    teacher.may_begin.set()
+    teacher.may_end.set()
+    assert engine.shutdown(10)
+    services.close()
+    store.close()
+
+
+def until(run_id: str, *states: str) -> None:
+    """Wait for the store to say one of `states`."""
+    for _ in range(1000):
+        if services.run(run_id).state in states:
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(f"{services.run(run_id).state} instead of {states}")
+
+
+def started(draw: Draw) -> tuple[AppTest, str]:
+    at = draw("train")
+    at.button(key="train.start").click().run()
+    assert not at.exception
+    return at, str(at.query_params["run"])
+
+
+def figures(at: AppTest) -> dict[str, str]:
+    return {one.label: one.value for one in at.metric}
+
+
+def test_start_opens_the_run_and_writes_it_into_the_address(school: Engine, draw: Draw) -> None:
+    at, run_id = started(draw)
+    run = services.run(run_id)
+    assert run.recipe == services.first_draft().changed(device="cpu")
+    assert at.header[0].value == run.name.replace("-", r"\-")
+    until(run_id, "running")
+    assert at.run().button(key="train.pause").label == ENGLISH["train.pause"]
+
+
+def test_the_run_is_shown_as_it_goes(school: Engine, teacher: Teacher, draw: Draw, sent: Sent) -> None:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    assert teacher.begun.wait(10)
+    at.run()
+    shown = figures(at)
+    assert shown["Epoch"] == "2 / 12"
+    assert shown["Best so far"] == "66.7 %"
+    assert [one.delta for one in at.metric if one.label == "Pictures per second"] == ["cpu"]
+    chart = sent(at, "train.chart")
+    assert (chart["run"], chart["groups"], chart["steps_per_epoch"]) == (run_id, {"": 1.0}, 2)
+
+
+def test_another_tab_and_a_reload_show_the_same_run(school: Engine, draw: Draw) -> None:
+    _, run_id = started(draw)
+    other = draw("train", run=run_id)
+    assert other.header[0].value == services.run(run_id).name.replace("-", r"\-")
+    assert "train.start" not in [one.key for one in other.button]
+
+
+def test_a_new_tab_offers_to_watch_what_is_at_work(school: Engine, draw: Draw) -> None:
+    _, run_id = started(draw)
+    other = draw("train")
+    other.button(key=f"train.watch.{run_id}").click().run()
+    assert other.query_params["run"] == run_id
+    assert other.header[0].value == services.run(run_id).name.replace("-", r"\-")
+
+
+def test_a_second_run_queues_and_its_place_is_said(school: Engine, draw: Draw) -> None:
+    started(draw)
+    at = draw("train")
+    assert at.button(key="train.start").label == ENGLISH["train.queue"]
+    at.button(key="train.start").click().run()
+    assert any("place 1 in the queue" in one.proto.text for one in at.get("progress"))
+
+
+@pytest.mark.parametrize(("button", "command", "state_after"), [("pause", Pause(), "paused"), ("stop", Stop(), "stopped")])
+def test_a_run_does_what_its_buttons_say(
+    school: Engine, teacher: Teacher, draw: Draw, button: str, command: Command, state_after: str
+) -> None:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    assert teacher.begun.wait(10)
+    at.run().button(key=f"train.{button}").click().run()
+    until(run_id, state_after)
+    assert teacher.heard == [command]
+    at.run()
+    assert at.button(key="train.resume").label == ENGLISH["train.resume"]
+    assert "train.pause" not in [one.key for one in at.button]
+
+
+def test_what_was_asked_is_said_and_the_buttons_are_off_until_it_is_done(
+    school: Engine, draw: Draw, teacher: Teacher
+) -> None:
+    at, run_id = started(draw)
+    until(run_id, "running")
+    at.run().button(key="train.stop").click().run()
+    assert ENGLISH["train.told.stop"] in captions(at)
+    assert at.button(key="train.pause").disabled
+    assert at.button(key="train.discard").disabled
+    teacher.may_begin.set()
+    until(run_id, "stopped")
+
+
+def test_discarding_asks_first(school: Engine, draw: Draw, teacher: Teacher) -> None:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    assert teacher.begun.wait(10)
+    at.run().button(key="train.discard").click().run()
+    assert services.run(run_id).state == "running"
+    assert at.button(key="train.discard-yes").label == ENGLISH["train.discard.yes"]
+    services.send(run_id, Discard())
+    until(run_id, "discarded")
+    assert ENGLISH["train.live.discarded"] in [one.proto.text for one in at.run().get("progress")]
+
+
+def test_the_end_is_a_sentence_and_a_way_to_the_results(school: Engine, teacher: Teacher, draw: Draw) -> None:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    teacher.may_end.set()
+    until(run_id, "finished")
+    at.run()
+    assert at.success[0].value == ENGLISH["train.result.finished.test"].format(accuracy="100.0 %", epoch=1)
+    assert figures(at)["Test accuracy"] == "100.0 %"
+    assert at.button(key="train.results").label == ENGLISH["train.to_results"]
+    at.button(key="train.another").click().run()
+    assert at.title[0].value == ENGLISH["train.title"]
+    assert "run" not in at.query_params
+
+
+def test_a_failure_is_said_with_cause_and_remedy(ready: Recipe, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(ready)
+    assert store.transition(run.id, "running")
+    store.append(run.id, [Ended(outcome="failed", code="path.missing", values={"path": "/a_*b*"})])
+    at = draw("train", run=run.id)
+    assert r"/a\_\*b\*" in at.error[0].value
+    assert not at.exception
+
+
+def test_a_paused_run_goes_on_at_a_press(ready: Recipe, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(ready)
+    assert store.transition(run.id, "running")
+    file = store.folder(run.id) / "a.ckpt"
+    file.write_bytes(b"")
+    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    saved = Saved(step=1, epoch=0, file="a.ckpt", sha256=digest, size_bytes=0, best=False)
+    store.append(run.id, [saved, Ended(outcome="paused", step=1)])
+    at = draw("train", run=run.id)
+    assert ENGLISH["train.live.paused"] in [one.proto.text for one in at.get("progress")]
+    at.button(key="train.resume").click().run()
+    assert services.run(run.id).state == "queued"
+
+
+@pytest.mark.usefixtures("house")
+def test_a_run_that_does_not_exist_leads_back_to_the_settings(draw: Draw) -> None:
+    at = draw("train", run="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    assert "01ARZ3NDEKTSV4RRFFQ69G5FAV" in at.error[0].value
+    assert at.title[0].value == ENGLISH["train.title"]
+    assert "run" not in at.query_params
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_state_and_stage_has_a_badge_and_words(language: str) -> None:
+    from typing import get_args
+
+    from core.history import Stage
+    from core.run import STATES
+
+    words = catalogue(language)
+    assert set(live.BADGES) == set(STATES)
+    assert {f"state.{name}" for name in STATES} <= set(words)
+    assert {f"train.live.{stage}" for stage in get_args(Stage)} <= set(words)
