@@ -18,16 +18,23 @@ def header() -> None:
     ):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.here"):
             _here()
-        st.segmented_control(
-            t("frame.language"),
-            LANGUAGES,
-            default=state.browser_language(),
-            key=state.LANGUAGE,
-            bind="query-params",
-            required=True,
-            format_func=lambda code: t(f"frame.language.{code}"),
-            label_visibility="collapsed",
-        )
+        _switch()
+
+
+def _switch() -> None:
+    state.keep_language()
+    widget, now = state.key("frame", "language"), state.language()
+    state.follow(widget, now)
+    st.segmented_control(
+        t("frame.language"),
+        LANGUAGES,
+        default=now,
+        required=True,
+        format_func=lambda code: t(f"frame.language.{code}"),
+        key=widget,
+        on_change=lambda: state.speak(state.value(widget)),
+        label_visibility="collapsed",
+    )
 
 
 def _here() -> None:

@@ -20,6 +20,7 @@ _DRAFT = "thaw.draft"
 _REFUSED = "thaw.refused"
 _PAGE = "thaw.page"
 _OPEN = "thaw.run"
+_LANGUAGE = "thaw.language"
 _MISSING = object()
 
 
@@ -27,9 +28,25 @@ _MISSING = object()
 
 
 def language() -> str:
-    """Code of the language to speak: as switched (and so in the address), else as the browser asks, else English."""
-    chosen = st.session_state.get(LANGUAGE) or st.query_params.get(LANGUAGE)
-    return str(chosen) if chosen in LANGUAGES else browser_language()
+    """Code of the language to speak: as the address says, else as switched in this tab, else as the browser asks."""
+    for chosen in (st.query_params.get(LANGUAGE), st.session_state.get(_LANGUAGE)):
+        if chosen in LANGUAGES:
+            return str(chosen)
+    return browser_language()
+
+
+def speak(code: str) -> None:
+    """Switch this tab to a language and write it into the address, so that a link and a reload speak it too."""
+    st.session_state[_LANGUAGE] = code
+    if st.query_params.get(LANGUAGE) != code:
+        st.query_params[LANGUAGE] = code
+
+
+def keep_language() -> None:
+    """Carry a chosen language over to the next page: going there leaves the address behind."""
+    chosen = st.query_params.get(LANGUAGE) or st.session_state.get(_LANGUAGE)
+    if chosen in LANGUAGES:
+        speak(str(chosen))
 
 
 def browser_language() -> str:
@@ -195,5 +212,5 @@ def show_run(run: str | None) -> None:
 
 def address() -> dict[str, str]:
     """The part of the address that travels from page to page."""
-    run = run_id()
-    return {RUN: run} if run else {}
+    parts = {RUN: run_id(), LANGUAGE: st.query_params.get(LANGUAGE)}
+    return {name: value for name, value in parts.items() if value}

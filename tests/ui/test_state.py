@@ -57,7 +57,7 @@ def test_a_refused_change_leaves_the_draft_and_is_explained_until_the_next_try()
     at.session_state["thaw.draft"] = Recipe(epochs=10, warmup_epochs=5.0)
     at.run()
     at.number_input[0].set_value(3).run()
-    assert (draft(at).epochs, at.number_input[0].value, at.caption[0].value) == (10, 10, "recipe.invalid")
+    assert (draft(at).epochs, at.number_input[0].value, at.caption[0].value) == (10, 10, "recipe.warmup_too_long")
     at.number_input[0].set_value(8).run()
     assert (draft(at).epochs, list(at.caption)) == (8, [])
 

@@ -123,6 +123,9 @@ def sentence(run: "Run", now: "RunState") -> str:
         if now.stage == "preparing" and now.preparing is not None:
             what = now.preparing
             return t(f"train.live.preparing.{what.what}", done=count(what.done), total=count(what.total))
+        if now.measuring is not None:
+            looked = now.measuring
+            return t(f"train.live.measuring.{looked.what}", done=count(looked.done), total=count(looked.total))
         return t(
             f"train.live.{now.stage}",
             step=count(now.step),

@@ -82,11 +82,11 @@ def cards(
     `on_pick` is called with it before that run. `width` is the least width of a card in pixels; beyond `height` (0: no
     limit) the cards scroll.
     """
-    known = {item.id for item in items}
+    open_to_choice = set() if disabled else {item.id for item in items if not item.disabled}
 
     def picked() -> None:
         pick = st.session_state[key].picked
-        if on_pick is not None and pick in known and not disabled:
+        if on_pick is not None and isinstance(pick, str) and pick in open_to_choice:
             on_pick(pick)
 
     pick = _mount(
@@ -102,4 +102,4 @@ def cards(
         },
         on_picked_change=picked,
     ).picked
-    return str(pick) if pick in known and not disabled else None
+    return pick if isinstance(pick, str) and pick in open_to_choice else None

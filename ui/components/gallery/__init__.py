@@ -59,4 +59,4 @@ def gallery(
         },
         on_clicked_change=lambda: None,
     ).clicked
-    return clicked if isinstance(clicked, int) and 0 <= clicked < len(pictures) else None
+    return clicked if type(clicked) is int and 0 <= clicked < len(pictures) else None

@@ -1,0 +1,108 @@
+"""The script that Streamlit runs: the frame around every page, in the language of whoever looks."""
+
+from collections.abc import Callable
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.recipe import Recipe
+from core.words import catalogue
+from core.workspace import Workspace
+from ui import navigation, services
+
+
+def script() -> None:
+    """As ui/app.py; from a folder of its own, for AppTest takes ui/pages for scripts whatever the server says."""
+    from ui import app
+
+    app.main()
+
+
+@pytest.fixture
+def opened(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """The whole app over an empty workspace."""
+    monkeypatch.setattr(services, "demo_ids", tuple)
+
+    def run(locale: str = "en-GB", **address: str) -> AppTest:
+        at = AppTest.from_function(script, default_timeout=60)
+        at.context = {"locale": locale}
+        for key, value in address.items():
+            at.query_params[key] = value
+        return at.run()
+
+    return run
+
+
+def captions(at: AppTest) -> str:
+    return "\n".join(one.value for one in at.caption)
+
+
+def test_alone_it_says_how_to_start_thaw() -> None:
+    at = AppTest.from_function(script, default_timeout=60).run()
+    assert at.title[0].value == catalogue("en")["app.alone.title"]
+    assert "thaw" in at.text[0].value
+    assert not at.exception
+
+
+def test_the_first_page_is_data_and_the_frame_says_what_is_missing(opened: Callable[..., AppTest], house: Workspace) -> None:
+    at = opened()
+    assert at.title[0].value == catalogue("en")["data.title"]
+    assert catalogue("en")["frame.no_data"] in captions(at)
+    assert str(house.root) in captions(at)
+    assert not at.exception
+
+
+def test_the_frame_says_what_is_chosen(opened: Callable[..., AppTest], flowers: str) -> None:
+    services.keep_draft(Recipe(dataset=flowers, backbone="resnet18", strategy="custom"))
+    said = captions(opened())
+    assert "flowers" in said
+    assert "resnet18" in said
+    assert catalogue("en")["model.strategy.custom"] in said
+
+
+def test_the_frame_says_what_is_being_trained(opened: Callable[..., AppTest], flowers: str) -> None:
+    services.submit(Recipe(dataset=flowers, name="*first*"))
+    services.submit(Recipe(dataset=flowers, name="second"))
+    said = captions(opened())
+    assert r"\*first\*: 0 %" in said
+    assert "1 waiting" in said
+
+
+def test_the_switch_changes_the_language_and_the_address(opened: Callable[..., AppTest]) -> None:
+    at = opened()
+    at.segmented_control(key="frame.language").set_value("zh").run()
+    assert at.title[0].value == catalogue("zh")["data.title"]
+    assert at.query_params["lang"] == "zh"
+
+
+def test_a_link_brings_its_language(opened: Callable[..., AppTest]) -> None:
+    assert opened("zh-CN", lang="en").title[0].value == catalogue("en")["data.title"]
+    at = opened("zh-CN")
+    assert (at.title[0].value, "lang" in at.query_params) == (catalogue("zh")["data.title"], False)
+
+
+def test_a_broken_page_is_an_apology_without_a_trace(house: Workspace) -> None:
+    def page() -> None:
+        from ui import frame
+
+        frame.apology(ZeroDivisionError("secret detail"))
+
+    at = AppTest.from_function(page).run()
+    assert "ZeroDivisionError" in at.error[0].value
+    assert "secret detail" not in at.error[0].value
+    assert catalogue("en")["error.page.broken.remedy"].replace(";", ";") in at.error[0].value
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_page_has_a_name_and_a_help(lang: str) -> None:
+    for name in navigation.ICONS:
+        assert {f"nav.{name}", f"nav.{name}.help"} <= set(catalogue(lang))
+
+
+def test_a_chosen_language_comes_back_into_the_address(opened: Callable[..., AppTest]) -> None:
+    at = opened()
+    at.segmented_control(key="frame.language").set_value("zh").run()
+    del at.query_params["lang"]  # as going to another page does
+    at.run()
+    assert at.query_params["lang"] == "zh"
+    assert at.title[0].value == catalogue("zh")["data.title"]
