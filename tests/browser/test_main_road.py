@@ -104,7 +104,7 @@ class Road:
 
     def bring(self, archive: Path, *, images: str) -> None:
         self.page.goto(f"{self.address}/?lang=en")
-        expect(self.page.get_by_role("heading", name="Pictures to learn from")).to_be_visible(timeout=LATE)
+        expect(self.page.get_by_role("heading", name="Images to learn from")).to_be_visible(timeout=LATE)
         self.page.locator("input[data-way=archive]").set_input_files(archive)
         expect(self.page.get_by_role("heading", name=archive.stem, exact=True)).to_be_visible(timeout=LATE)
         expect(self.page.get_by_text(images).first).to_be_visible(timeout=SOON)

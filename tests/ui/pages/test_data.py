@@ -208,7 +208,7 @@ def test_a_demo_cannot_be_deleted(draw: Draw, flowers: str, monkeypatch: pytest.
 def test_cards_tell_demo_from_own(flowers: str) -> None:
     own = shelf.card(flowers, services.dataset(flowers))
     assert own.title == "flowers"
-    assert own.facts == (("Pictures", "30"), ("Classes", "3"))
+    assert own.facts == (("Images", "30"), ("Classes", "3"))
     assert len(own.images) == shelf.SHEET
     waiting = shelf.card("demo:digits", None)
     assert (waiting.title, waiting.disabled) == (catalogue("en")["demo.digits.title"], True)

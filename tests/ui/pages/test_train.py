@@ -57,7 +57,7 @@ def test_without_data_start_is_off_and_says_why_and_what_to_do(draw: Draw, lang:
 def test_a_good_draft_says_what_will_happen(ready: Recipe, draw: Draw) -> None:
     at = draw("train")
     assert not at.button(key="train.start").disabled
-    assert any("**Thaw Small** learns **flowers**: 24 pictures, 12 epochs" in one.value for one in at.markdown)
+    assert any("**Thaw Small** learns **flowers**: 24 images, 12 epochs" in one.value for one in at.markdown)
 
 
 def test_a_fix_changes_the_draft_and_frees_the_start(ready: Recipe, draw: Draw) -> None:
@@ -237,7 +237,7 @@ def test_the_run_is_shown_as_it_goes(school: Engine, teacher: Teacher, draw: Dra
     shown = figures(at)
     assert shown["Epoch"] == "2 / 12"
     assert shown["Best so far"] == "66.7 %"
-    assert [one.delta for one in at.metric if one.label == "Pictures per second"] == ["cpu"]
+    assert [one.delta for one in at.metric if one.label == "Images per second"] == ["cpu"]
     chart = sent(at, "train.chart")
     assert (chart["run"], chart["groups"], chart["steps_per_epoch"]) == (run_id, {"": 1.0}, 2)
 
