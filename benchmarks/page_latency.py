@@ -46,7 +46,7 @@ def visit(page: Page, name: str) -> float:
     link = page.get_by_role("link", name=name, exact=True)
     begin = time.perf_counter()
     link.click()
-    page.get_by_role("heading", name={"Data": "Pictures to learn from", "Runs": "Every run so far"}[name]).wait_for()
+    page.get_by_role("heading", name={"Data": "Images to learn from", "Runs": "Every run so far"}[name]).wait_for()
     return 1000 * (time.perf_counter() - begin)
 
 
