@@ -153,16 +153,19 @@ def _carry_out(
     found = report(store, run.id, opening_seconds=opening_seconds, startup_seconds=startup_seconds)
     if report_file:
         write_json(report_file, found)
-    if ended.outcome in {"finished", "stopped"}:
+    outcome: str = ended.outcome
+    if outcome == "stopped" and not (store.folder(run.id) / MODEL_FILE).exists():
+        outcome = "stopped_early"
+    if outcome in {"finished", "stopped"}:
         for line in _summary(store, found, language):
             print(line)
         return 0
-    if ended.outcome == "failed":
+    if outcome == "failed":
         print(sentences(ended.code, ended.values, language), file=sys.stderr)
         return 1
     again = f"thaw resume {run.id} {workspace_flag(store.workspace)}".strip()
-    print(say(f"cli.ended.{ended.outcome}", language, run=plain(run.name), command=again), file=sys.stderr)
-    return INTERRUPTED if ended.outcome == "interrupted" else 1
+    print(say(f"cli.ended.{outcome}", language, run=plain(run.name), command=again), file=sys.stderr)
+    return INTERRUPTED if outcome == "interrupted" else 1
 
 
 def _summary(store: RunStore, found: dict[str, Any], language: str) -> list[str]:
@@ -175,8 +178,7 @@ def _summary(store: RunStore, found: dict[str, Any], language: str) -> list[str]
     if found["test"]:
         key = "cli.test" if found["test"]["split"] == "test" else "cli.test_on_val"
         lines += score_lines(found["test"], language, key=key)
-    if (folder / MODEL_FILE).exists():
-        lines += ["", say("cli.model", language, path=plain(str(folder / MODEL_FILE)))]
+    lines += ["", say("cli.model", language, path=plain(str(folder / MODEL_FILE)))]
     return [*lines, say("cli.look", language, command=f"thaw ui {workspace_flag(store.workspace)}".strip())]
 
 

@@ -19,9 +19,9 @@ from core.cli import main
 from core.commands.shared import find
 from core.commands.use import _places
 from core.errors import StoreError
-from core.events import Saved, StepDone
+from core.events import Saved, StepDone, Stop
 from core.recipe import Recipe
-from core.store import RunStore
+from core.store import Run, RunStore
 from core.words import say
 from core.workspace import open_workspace
 
@@ -332,6 +332,24 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert run.state == "interrupted"
     assert saved is not None
     assert saved.step == run.step
+
+
+def test_a_training_that_is_stopped_before_it_has_a_model_is_no_success(
+    tmp_path: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create = RunStore.create
+
+    def created(store: RunStore, recipe: Recipe) -> Run:
+        run = create(store, recipe)
+        store.send(run.id, Stop())  # as a browser may that sees it waiting
+        return run
+
+    monkeypatch.setattr(RunStore, "create", created)
+    monkeypatch.setattr("core.drive.LOOK_SECONDS", 0.0)
+    assert main(["train", str(trained["data"]), *FAST, "--name", "short", "--workspace", str(tmp_path)]) == 1
+    out, err = last(capsys)
+    assert out == []
+    assert err[-1] == "short was stopped before there was a model to keep. Start a new run with the same settings."
 
 
 # --- what can go wrong
