@@ -12,14 +12,21 @@ from core.errors import StoreError
 
 
 class Boots:
-    """The processes of the workspace at `root`; making one makes this process known as `own`."""
+    """The processes of the workspace at `root`; making one makes this process known as `own`.
+
+    Raises StoreError (`workspace.unusable`) if that cannot be written down there.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._folder = root / "boots"
-        self._folder.mkdir(exist_ok=True)
         self.own = secrets.token_hex(8)
-        self._hold = locks.born_locked(self._folder / f"{self.own}.lock")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._hold = locks.born_locked(self._folder / f"{self.own}.lock")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreError("workspace.unusable", path=str(self._folder), reason=reason) from error
         self._server: locks.Hold | None = None
 
     def is_alive(self, boot: str) -> bool:

@@ -131,7 +131,11 @@ class Database:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._lock:
-            hold = locks.take(self._gate, timeout_seconds=BUSY_SECONDS)
+            try:
+                hold = locks.take(self._gate, timeout_seconds=BUSY_SECONDS)
+            except OSError as error:  # somebody else's file, too many open ones
+                reason = error.strerror or str(error)
+                raise StoreError("store.unreadable", path=str(self._gate), reason=reason) from error
             if hold is None:
                 raise StoreError("store.busy", path=str(self.path))
             with hold:

@@ -43,7 +43,11 @@ class RunStore:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._database = Database(workspace.database, application=APPLICATION, migrations=MIGRATIONS)
-        self._boots = Boots(workspace.root)
+        try:
+            self._boots = Boots(workspace.root)
+        except BaseException:
+            self._database.close()
+            raise
         self.boot = self._boots.own
         self.recover()
 

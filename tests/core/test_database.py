@@ -42,6 +42,14 @@ def test_two_connections_see_what_the_other_wrote(path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [".some # file?.sqlite.lock", "some # file?.sqlite"]
 
 
+def test_a_gate_that_cannot_be_opened_is_named(path: Path) -> None:
+    gate = path.with_name(f".{path.name}.lock")
+    gate.mkdir()
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        opened(path)
+    assert caught.value.values["path"] == str(gate)
+
+
 def test_a_transaction_that_raises_leaves_nothing(path: Path) -> None:
     db = opened(path)
     with pytest.raises(sqlite3.IntegrityError), db.write() as connection:

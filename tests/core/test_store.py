@@ -184,6 +184,12 @@ def test_a_command_that_nobody_will_hear_is_refused(store: RunStore) -> None:
     assert store.take(run.id) == []
 
 
+def test_a_workspace_where_processes_cannot_sign_in_is_named(tmp_path: Path) -> None:
+    (tmp_path / "boots").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot write to the workspace folder .*boots"):
+        RunStore(open_workspace(tmp_path))
+
+
 def test_a_folder_that_cannot_be_made_is_named(store: RunStore, workspace: Workspace) -> None:
     run = store.create(Recipe())
     store.folder(run.id).rmdir()
