@@ -27,6 +27,8 @@ PALETTE = (
     "#94a337",
 )
 """Ten colours that stay apart in both themes; the eleventh class begins anew."""
+NAMED = 24
+"""Classes that have room for their names below the bars; with more, pointing at a bar tells its name."""
 
 Labels = Mapping[str, str]
 
@@ -59,8 +61,14 @@ def class_chart(table: pd.DataFrame, labels: Labels, *, split_names: Labels) -> 
     figure.update_layout(barmode="stack", bargap=0.25)
     figure.update_yaxes(title=labels["images"], rangemode="tozero")
     figure.update_xaxes(
-        title=labels["class"], tickmode="array", tickvals=list(range(len(table))), ticktext=names, fixedrange=True
+        title=labels["class"],
+        tickmode="array",
+        tickvals=list(range(len(table))),
+        ticktext=names,
+        showticklabels=len(table) <= NAMED,
+        fixedrange=True,
     )
+    figure.update_yaxes(fixedrange=True)
     return _plain(figure, height=300)
 
 

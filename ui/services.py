@@ -388,6 +388,14 @@ def run_state(run_id: str) -> "RunState":
     return _here().engine.state(run_id)
 
 
+def models_of(name: str) -> dict[str, Path]:
+    """Models of finished and stopped runs with that backbone: name of the run to file, the newest first."""
+    store = _here().store
+    ended = [one for one in store.runs() if one.state in ("finished", "stopped") and one.recipe.backbone == name]
+    files = {one.name: store.folder(one.id) / "model.safetensors" for one in reversed(ended)}
+    return {run_name: file for run_name, file in reversed(files.items()) if file.is_file()}
+
+
 def place(run_id: str) -> int:
     """Place in the queue, 1 is next; 0 if it does not wait."""
     waiting = _here().engine.queue()

@@ -60,6 +60,9 @@ def _look(dataset_id: str, data: Dataset) -> None:
         look.class_counts(data)
         st.subheader(t("data.problems"), anchor=False)
         look.problems(data)
+    if data.skipped:
+        st.subheader(t("data.skipped"), anchor=False)
+        look.skipped(data.skipped, key=state.key("data", "skipped"))
     with st.container(border=True, key=state.key("data", "divide")):
         st.subheader(t("data.divide"), anchor=False)
         divide.show(data)

@@ -166,7 +166,6 @@ def _download(card: "Card") -> None:
         return
     if job is not None and job.state == "failed" and job.error is not None:
         notes.failure(job.error, key=state.key("model", "download-failed"))
-        st.caption(t("model.weights.offline"))
     st.button(
         t("model.weights.download", size=size(card.weights_bytes)),
         key=state.key("model", "download"),
@@ -197,8 +196,23 @@ def _progress(name: str) -> None:
 
 def _own_file() -> None:
     recipe = state.recipe()
+    earlier = {str(file): name for name, file in services.models_of(recipe.backbone).items()}
     if kind_of(recipe.weights) == FILE:
-        st.markdown(f":green[:material/check_circle:] {t('model.file.chosen', name=plain(Path(recipe.weights).name))}")
+        name = earlier.get(recipe.weights) or Path(recipe.weights).name
+        st.markdown(f":green[:material/check_circle:] {t('model.file.chosen', name=plain(name))}")
+    if earlier:
+        chosen = list(earlier).index(recipe.weights) if recipe.weights in earlier else None
+        widget = state.key("model", "earlier")
+        state.follow(widget, recipe.weights if chosen is not None else None)
+        st.selectbox(
+            t("model.file.run"),
+            list(earlier),
+            index=chosen,
+            format_func=earlier.__getitem__,
+            placeholder=t("model.file.run.none"),
+            key=widget,
+            on_change=_take_earlier,
+        )
     st.text_input(
         t("model.file.path"),
         key=state.key("model", "path"),
@@ -211,6 +225,13 @@ def _own_file() -> None:
         state.put(state.key("model", "sent"), sent.file_id)
         _adopt(str(services.keep_weights(sent.name, sent.getvalue())))
         st.rerun()
+
+
+def _take_earlier() -> None:
+    chosen = state.value(state.key("model", "earlier"))
+    state.forgive("weights")
+    if chosen:
+        _adopt(chosen)
 
 
 def _take_path() -> None:

@@ -98,14 +98,13 @@ def by_turns(data: Dataset) -> list[Item]:
 
 
 def problems(data: Dataset) -> None:
-    """What was noticed and what was left out, each with its reason."""
+    """What was noticed, and how many files were left out."""
     notes.notices(data.notices, key=state.key("data", "notices"))
     if not data.skipped:
         st.markdown(f":green[:material/check_circle:] {t('data.skipped.none')}")
         return
     share = len(data.skipped) / (len(data.skipped) + len(data.items))
     st.markdown(f":orange[:material/report:] {t('data.skipped.some', n=len(data.skipped), share=percent(share))}")
-    skipped(data.skipped, key=state.key("data", "skipped"))
 
 
 def skipped(files: Sequence[Skipped], *, key: str) -> None:
@@ -115,7 +114,13 @@ def skipped(files: Sequence[Skipped], *, key: str) -> None:
         table,
         key=key,
         hide_index=True,
-        height=min(36 * (len(table) + 1) + 3, 320),
+        row_height=56,
+        height=min(56 * len(table) + 39, 320),
+        column_config={
+            t("data.skipped.file"): st.column_config.TextColumn(width="medium"),
+            t("data.skipped.why"): st.column_config.TextColumn(width="large"),
+            t("data.skipped.remedy"): st.column_config.TextColumn(width="large"),
+        },
         alt=t("data.skipped.alt"),
     )
 

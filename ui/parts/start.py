@@ -10,7 +10,7 @@ from core.recipe import Recipe
 from ui import navigation, previews, ready, services, state
 from ui.components.gallery import Picture, gallery
 from ui.parts import notes
-from ui.text import duration, plain, set_title, size, strategy, t
+from ui.text import count, duration, plain, set_title, size, strategy, t
 
 
 def card() -> None:
@@ -57,7 +57,7 @@ def _plan(recipe: Recipe) -> str:
         "train.plan",
         backbone=plain(services.backbone(recipe.backbone).title),
         strategy=strategy(recipe.strategy),
-        images=train,
+        images=count(train),
         dataset=plain(name),
         epochs=recipe.epochs,
     )
@@ -132,6 +132,6 @@ def preview() -> None:
             ],
             key=state.key("train", "pictures"),
             label=t("train.preview"),
-            side=80,
+            side=92,
         )
     st.caption(t("train.preview.caption"))

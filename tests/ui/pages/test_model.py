@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import WeightsError
+from core.events import Ended
 from core.plan import plan
 from core.recipe import BlockRule, Recipe
 from core.words import catalogue
@@ -147,7 +148,6 @@ def test_pretrained_weights_are_offered_for_download(draw: Draw, monkeypatch: py
     assert job.wait(10)
     at.run()
     assert "the internet" in at.error[0].value
-    assert catalogue("en")["model.weights.offline"] in [one.value for one in at.caption]
 
 
 @pytest.mark.usefixtures("resnet")
@@ -186,6 +186,26 @@ def test_a_file_of_one_s_own_is_taken_by_path_or_upload(house: Workspace, draw: 
     at.file_uploader(key="model.file").upload("sent.safetensors", b"others").run()
     assert Path(draft(at).weights).read_bytes() == b"others"
     assert Path(draft(at).weights).is_relative_to(house.weights)
+
+
+@pytest.mark.usefixtures("resnet")
+def test_the_model_of_an_earlier_run_with_this_backbone_can_be_taken_further(draw: Draw) -> None:
+    store = services.store()
+    for name, backbone, outcome in (
+        ("mine", "resnet18", "finished"),
+        ("other", "thaw-small", "finished"),
+        ("bad", "resnet18", "failed"),
+    ):
+        run = store.create(Recipe(backbone=backbone, name=name))
+        assert store.transition(run.id, "running")
+        store.append(run.id, [Ended(outcome=outcome)])  # type: ignore[arg-type]
+        (store.folder(run.id) / "model.safetensors").write_bytes(b"tensors")
+    at = draw("model")
+    at.segmented_control(key="model.weights").set_value("file").run()
+    assert at.selectbox(key="model.earlier").options == ["mine"]
+    at.selectbox(key="model.earlier").select_index(0).run()
+    assert draft(at).weights == str(services.models_of("resnet18")["mine"])
+    assert any("mine is chosen" in one.value for one in at.markdown)
 
 
 @pytest.mark.parametrize(
