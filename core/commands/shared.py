@@ -14,13 +14,12 @@ import psutil
 
 from core.console import Screen
 from core.errors import DataError, StoreError
+from core.export import MODEL_FILE
 from core.store import Run, RunStore
 from core.workspace import Workspace, default_root, open_workspace
 
 if TYPE_CHECKING:
     from core.dataset import Dataset
-
-MODEL_FILE = "model.safetensors"
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from core.commands.shared import (
-    MODEL_FILE,
     bring,
     check_data,
     check_writable,
@@ -28,6 +27,7 @@ from core.console import Screen, duration, percent, plain, score_lines, sentence
 from core.drive import drive
 from core.errors import RecipeError, StoreError
 from core.events import Command, Interrupt
+from core.export import MODEL_FILE
 from core.recipe import Recipe, augment_preset, parse
 from core.report import report
 from core.store import Run, RunStore

@@ -20,8 +20,10 @@ from core.commands.shared import find
 from core.commands.use import _places
 from core.errors import StoreError
 from core.events import Saved, StepDone, Stop
+from core.export import FORMATS, MODEL_FILE
 from core.recipe import Recipe
 from core.store import Run, RunStore
+from core.strategies import STRATEGIES
 from core.words import say
 from core.workspace import open_workspace
 
@@ -518,6 +520,14 @@ def test_the_language_is_that_of_the_terminal(
 def test_every_command_has_help_in_both_languages() -> None:
     for tongue in ("en", "zh"):
         assert say("cli.help.train", tongue) in cli.parser(tongue).format_help()
+
+
+def test_the_names_that_the_command_line_takes_are_those_of_the_engine() -> None:
+    import core.training
+
+    assert tuple(STRATEGIES) == cli.STRATEGIES
+    assert tuple(FORMATS) == cli.FORMATS
+    assert core.training.MODEL_FILE == MODEL_FILE
 
 
 def test_a_run_is_found_by_id_beginning_name_and_last(tmp_path: Path) -> None:
