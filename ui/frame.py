@@ -1,5 +1,6 @@
 """What every page shares: the line that says where a person stands, the language switch, the discreet footer."""
 
+from contextlib import suppress
 from importlib.metadata import version
 
 import streamlit as st
@@ -9,6 +10,8 @@ from core.words import LANGUAGES
 from ui import navigation, services, state
 from ui.parts import notes
 from ui.text import percent, plain, set_title, strategy, t
+
+WATCHED = state.key("frame", "watched")
 
 
 def header() -> None:
@@ -48,16 +51,32 @@ def _here() -> None:
         (":material/tune:", strategy(recipe.strategy)),
     ):
         st.caption(f"{icon} {words}", width="content")
-    if services.active_runs():
+    _tell_ended()
+    active = services.active_runs()
+    if active:
+        state.put(WATCHED, tuple(run.id for run in active))
         _at_work()
+
+
+def _tell_ended() -> None:
+    """Say once, on whatever page this tab is, that a run that it has seen at work is over."""
+    for run_id in state.value(WATCHED) or ():
+        with suppress(ThawError):
+            run = services.run(run_id)
+            if run.state not in ("queued", "running"):
+                st.toast(
+                    t("frame.ended", name=plain(run.name), state=t(f"state.{run.state}")), icon=navigation.ICONS["train"]
+                )
+    state.forget(WATCHED)
 
 
 @st.fragment(run_every=2.0)
 def _at_work() -> None:
     """What is being trained in this moment, on every page."""
-    running, *waiting = services.active_runs() or (None,)
-    if running is None:
+    active = services.active_runs()
+    if tuple(run.id for run in active) != state.value(WATCHED):
         st.rerun()
+    running, *waiting = active
     now = services.run_state(running.id)
     words = t("frame.training", name=plain(running.name), share=percent(now.fraction, 0))
     more = f" · {t('frame.queued', n=len(waiting))}" if waiting else ""

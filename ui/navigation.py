@@ -41,8 +41,11 @@ def go(name: str) -> NoReturn:
     st.switch_page(pages()[name], query_params=state.address())
 
 
-def next_step(name: str, label: str, *, key: str, disabled: bool = False, why: str = "") -> None:
-    """The one clear way on, always in sight at the foot of the page; beside it the reason where it cannot be pressed."""
+def next_step(name: str, label: str, *, key: str, disabled: bool = False, why: str = "", anew: bool = False) -> None:
+    """The one clear way on, always in sight at the foot of the page; beside it the reason where it cannot be pressed.
+
+    `anew` leaves the open run: whoever has just chosen a model wants to train that one, not to look at an older run.
+    """
     with (
         st.bottom,
         st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key=f"{key}.row"),
@@ -52,6 +55,8 @@ def next_step(name: str, label: str, *, key: str, disabled: bool = False, why: s
         if st.button(
             label, key=key, type="primary", icon=":material/arrow_forward:", icon_position="right", disabled=disabled
         ):
+            if anew:
+                state.show_run(None)
             go(name)
 
 

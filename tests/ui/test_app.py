@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.events import Discard
 from core.recipe import Recipe
 from core.words import catalogue
 from core.workspace import Workspace
@@ -106,3 +107,22 @@ def test_a_chosen_language_comes_back_into_the_address(opened: Callable[..., App
     at.run()
     assert at.query_params["lang"] == "zh"
     assert at.title[0].value == catalogue("zh")["data.title"]
+
+
+def test_the_primary_buttons_lead_along_the_road(opened: Callable[..., AppTest], flowers: str) -> None:
+    services.keep_draft(Recipe(dataset=flowers, backbone="thaw-small", image_size=32))
+    run_id = services.submit(Recipe(dataset=flowers, name="older"))
+    at = opened(run=run_id, lang="en")
+    at.button(key="data.next").click().run()
+    assert (at.title[0].value, at.query_params["run"]) == (catalogue("en")["model.title"], run_id)
+    at.button(key="model.next").click().run()
+    assert (at.title[0].value, "run" in at.query_params) == (catalogue("en")["train.title"], False)
+    assert not at.exception
+
+
+def test_the_end_of_a_run_is_told_once_on_any_page(opened: Callable[..., AppTest], flowers: str) -> None:
+    run_id = services.submit(Recipe(dataset=flowers, name="first"))
+    at = opened()
+    services.send(run_id, Discard())
+    assert [one.value for one in at.run().toast] == ["first: Discarded"]
+    assert [one.value for one in at.run().toast] == []

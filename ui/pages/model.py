@@ -24,7 +24,7 @@ def show() -> None:
         backbones.chosen()
     tree.show()
     tree.await_speed()
-    navigation.next_step("train", t("model.next"), key=state.key("model", "next"))
+    navigation.next_step("train", t("model.next"), key=state.key("model", "next"), anew=True)
 
 
 def _ready() -> ThawError | None:

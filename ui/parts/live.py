@@ -100,7 +100,7 @@ def _figures(run_id: str, drawn: str, *, begun: bool) -> None:
         else:
             _figure("took", duration(run.seconds), moment(run.ended))
         best = t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else t("train.live.best.none")
-        _figure("best", percent(run.best_val_accuracy), best)
+        _figure("best" if active else "validation", percent(run.best_val_accuracy), best)
 
 
 def _figure(name: str, value: str, below: str) -> None:
