@@ -119,6 +119,7 @@ def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", work
         size = min(known.image_size, BUNDLED_SIDE) if known.source == "bundled" else Recipe().image_size
         size = known.nearest_size(size)
         recipe = recipe.changed(image_size=size)
+    known.check_image_size(recipe.image_size)  # before a run is made and all its images are read
     if not args.recipe and args.weights is None and "weights" not in said:
         weights = "random" if args.strategy == "scratch" or not known.local else known.weights[0]
         if weights == "random" and args.strategy != "scratch" and "pretrained" in known.weights:

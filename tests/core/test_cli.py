@@ -336,6 +336,16 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert saved.step == run.step
 
 
+def test_a_size_that_the_backbone_cannot_see_makes_no_run(
+    tmp_path: Path, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--workspace", str(tmp_path)]
+    assert main(["train", str(trained["data"]), "--backbone", "thaw-small", "--image-size", "20", *where]) == 1
+    assert last(capsys)[1][-2].startswith("thaw-small cannot work with images of 20")
+    assert main(["runs", *where]) == 0
+    assert last(capsys)[0] == ["No runs yet. Start one, for example: thaw train demo:digits"]
+
+
 def test_a_training_that_is_stopped_before_it_has_a_model_is_no_success(
     tmp_path: Path, trained: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
