@@ -199,7 +199,7 @@ def test_every_setting_has_a_name_and_augmentation_is_told_by_its_preset_or_its_
     assert not set(table.index) & set(Recipe.model_fields)
     assert table.loc[t("train.set.augment")].to_list() == ["None", "Light"]
     three = trained(name="c", augment=AUGMENT_PRESETS["none"].model_copy(update={"rotation": 5.0}))
-    assert compare.settings([one, three]).loc["Vary the pictures: Rotation"].to_list() == ["0", "5"]
+    assert compare.settings([one, three]).loc["Vary the images: Rotation"].to_list() == ["0", "5"]
 
 
 def test_of_many_runs_one_page_is_drawn_at_a_time(trained: Trained, page: Page, sent: Sent) -> None:
