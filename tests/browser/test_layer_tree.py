@@ -255,7 +255,7 @@ def test_every_row_tells_a_screen_reader_where_it_is(page: Page, demo: str) -> N
     expect(first).to_have_attribute("aria-label", "bn2, BatchNorm2d, frozen, 128 parameters")
     expect(tree.row("fc")).to_have_attribute("aria-label", "fc, Linear, learns, 5.13 k parameters, learning rate factor 1")
     assert page.locator(".st-key-tree [role=treeitem][tabindex='0']").count() == 1
-    expect(page.get_by_role("tree", name="Layers of the network, from the picture to the classes")).to_be_visible()
+    expect(page.get_by_role("tree", name="Layers of the network, from the image to the classes")).to_be_visible()
 
 
 def test_nothing_can_be_changed_while_it_is_disabled(page: Page, demo: str) -> None:
