@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import platformdirs
 
@@ -62,9 +63,8 @@ def open_workspace(root: Path | str | None = None) -> Workspace:
     try:
         for folder in (workspace.datasets, workspace.runs, workspace.weights, workspace.uploads, workspace.cache):
             folder.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=path):
+            pass  # it can be written to
     except OSError as error:
         raise StoreError("workspace.unusable", path=str(path), reason=error.strerror or str(error)) from error
     return workspace
