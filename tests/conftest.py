@@ -3,6 +3,10 @@
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,16 +19,36 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium, installed from Debian's packages where it is missing and that is possible; else the test skips."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-        subprocess.run(["apt-get", "update", "-q"], **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-noto-cjk"], **quiet)
-        if found := shutil.which("chromium"):
-            return found
+    with _one_at_a_time():
+        if not (found := _browser()) and shutil.which("apt-get") and os.geteuid() == 0:
+            _install()
+            found = _browser()
+    if found:
+        return found
     pytest.skip("no Chromium here, and it cannot be installed: apt-get and root are needed")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Among the processes that share the tests, one installs; the others wait and then find it there."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with open(Path(tempfile.gettempdir()) / "thaw-tests-install.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _browser() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _install() -> None:
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    subprocess.run(["apt-get", "update", "-q"], **quiet)
+    subprocess.run(["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", "fonts-noto-cjk"], **quiet)
 
 
 @pytest.fixture(scope="session")
