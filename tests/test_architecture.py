@@ -47,6 +47,7 @@ FLOORS = {
     "doctor": 8,
     "console": 9,
     "engine": 9,
+    "pretraining": 6,
     "commands": 10,
     "cli": 11,
 }

@@ -1,0 +1,7 @@
+"""How the bundled backbone is made: images drawn by arithmetic, a network that must tell what was drawn, and a test of use.
+
+    python -m core.pretraining --minutes 60 --out assets/thaw-small.safetensors
+
+No image of anybody is involved. `things` and `textures` are what is drawn, `scenes` puts them together and knows the
+answers, `learn` trains, `probe` measures on images that were never drawn here. Nothing else in Thaw imports this package.
+"""
