@@ -1,9 +1,9 @@
 """Learn: teach a network what stands in drawn scenes, in two views of each, until the time is up.
 
-Losses: which kind of thing, of filling and of ground (cross-entropy over hundreds of kinds), which limbs are there, the
-silhouette, pose and light, colours; and that two views of one scene are the same one (NT-Xent, Chen et al. 2020). One view
-is the scene in other colours, the other is a piece of it besides. An average of the weights over the last thousand steps is
-what is kept (as in Tarvainen and Valpola 2017). The rate is constant, then falls over the last quarter of the time.
+Losses: which kind of thing, of filling and of ground (cross-entropy over many kinds), which limbs are there, how many end
+and where, the silhouette, pose and light, colours; and that two views of one scene are the same one (NT-Xent, Chen et al.
+2020). One view is the scene in other colours, the other is a piece of it besides. An average of the weights over the last
+steps is what is kept (as in Tarvainen and Valpola 2017). The rate is constant, then falls for the last third of the time.
 """
 
 import math
@@ -30,16 +30,16 @@ class Settings:
     """How to train."""
 
     seed: int = 0
-    batch: int = 256
+    batch: int = 128
     """Views in a step, of half as many scenes."""
-    lr: float = 2e-3
+    lr: float = 1.5e-3
     weight_decay: float = 0.05
     sides: tuple[tuple[float, int], ...] = ((0.0, 48), (0.45, 64), (0.85, 96))
     """From which share of the time on the images have which side: small ones are soon learned from, and many."""
     warmup_steps: int = 500
     falling_share: float = 0.3
     average: float = 0.998
-    contrast: float = 0.3
+    contrast: float = 0.2
     """Weight of the loss between views."""
     uses: int = 1
     """Steps that each scene serves in."""
@@ -50,7 +50,7 @@ class Heads(nn.Module):
 
     SIZES: ClassVar = {
         "thing": THINGS, "fill": TEXTURES, "ground": TEXTURES, "others": OTHERS + 1, "limbs": LIMBS, "pose": 8,
-        "mask": MASK * MASK, "colors": 6,
+        "mask": MASK * MASK, "tips": MASK * MASK, "ends": LIMBS + 1, "colors": 6,
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -154,11 +154,11 @@ def recolored(images: Tensor, rng: torch.Generator) -> Tensor:
         return (torch.rand(count, generator=rng) < share)[:, None, None, None]
 
     grey = images.mean(1, keepdim=True)
-    images = torch.where(chance(0.25), grey.expand_as(images), images)
-    images = images * torch.exp(normal(0.12, count, 3, 1, 1))
+    images = torch.where(chance(0.12), grey.expand_as(images), images)
+    images = images * torch.exp(normal(0.08, count, 3, 1, 1))
     middle = images.mean((1, 2, 3), keepdim=True)
     images = middle + (images - middle) * torch.exp(normal(0.3, count, 1, 1, 1)) + normal(0.08, count, 1, 1, 1)
-    images = torch.where(chance(0.08), 1 - images, images)
+    images = torch.where(chance(0.04), 1 - images, images)
     small = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False)
     images = torch.where(chance(0.25), images + (small - images) * torch.rand(count, 1, 1, 1, generator=rng), images)
     noise = 0.06 * torch.rand(count, 1, 1, 1, generator=rng) * chance(0.5)
@@ -185,13 +185,13 @@ def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Ten
     """
     out = {
         name: F.cross_entropy(told[name], getattr(answers, name), ignore_index=PLAIN)
-        for name in ("thing", "fill", "ground", "others")
+        for name in ("thing", "fill", "ground", "others", "ends")
     }
     limbs = F.binary_cross_entropy_with_logits(told["limbs"], answers.limbs.float(), reduction="none")
     out["limbs"] = limbs[answers.plan].mean()
     mask = answers.mask[whole]
-    drawn = told["mask"][whole].reshape(-1, MASK, MASK)
-    out["mask"] = F.binary_cross_entropy_with_logits(drawn, mask)
+    for name, truth in (("mask", mask), ("tips", answers.tips[whole])):
+        out[name] = F.binary_cross_entropy_with_logits(told[name][whole].reshape(-1, MASK, MASK), truth)
     out["pose"] = F.smooth_l1_loss(told["pose"][whole], answers.pose[whole], beta=0.1)
     small = F.adaptive_avg_pool2d(images[whole], MASK)
     inside = (small * mask[:, None]).sum((2, 3)) / mask.sum((1, 2)).clamp(min=0.5)[:, None]
@@ -200,7 +200,18 @@ def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Ten
     return out
 
 
-WEIGHTS = {"thing": 1.0, "fill": 0.5, "ground": 0.4, "others": 0.1, "limbs": 0.5, "mask": 1.0, "pose": 1.0, "colors": 1.0}
+WEIGHTS = {
+    "thing": 1.0,
+    "fill": 0.5,
+    "ground": 0.4,
+    "others": 0.1,
+    "limbs": 0.5,
+    "mask": 1.0,
+    "tips": 2.0,
+    "ends": 0.3,
+    "pose": 1.0,
+    "colors": 1.0,
+}
 
 
 def contrast(embeddings: Tensor, temperature: float = 0.2) -> Tensor:

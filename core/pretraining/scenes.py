@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from core.pretraining import textures, things
 
-THINGS, TEXTURES, OTHERS = 768, 256, 2
+THINGS, TEXTURES, OTHERS = 192, 64, 2
 MASK = 16
 """Side of the silhouette that the network must draw."""
 PLAIN = -100
@@ -39,6 +39,10 @@ class Answers(NamedTuple):
     """(B, 8): place x and y, log of size, cos and sin of turn, log of squeeze, direction of light x and y."""
     mask: Tensor
     """(B, MASK, MASK) share of each cell that the thing covers."""
+    tips: Tensor
+    """(B, MASK, MASK) 1 where a limb ends, falling to 0 around."""
+    ends: Tensor
+    """(B,) number of limbs that end."""
 
 
 class Scenes(NamedTuple):
@@ -72,7 +76,7 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
 
     kind = torch.randint(0, THINGS, (count,), generator=rng)
     shape = things.grow(world.things, kind, rng)
-    pose = _pose(count, torch.exp(uniform(-1.0, -0.08, count)), rng)
+    pose = _pose(count, torch.exp(uniform(-0.8, 0.0, count)), rng)
     outline = _enlarged(things.distance(shape, pose, side // 2), side)
     light = uniform(0, 2 * pi, count)
     way = torch.stack([light.cos(), light.sin()], 1)
@@ -129,8 +133,18 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
         world.things.exists[kind],
         told,
         F.adaptive_avg_pool2d(cover[:, None], MASK)[:, 0],
+        _marked(things.placed(shape.end, pose), shape.free),
+        shape.free.sum(1),
     )
     return Scenes(images, answers)
+
+
+def _marked(points: Tensor, there: Tensor) -> Tensor:
+    """(B, MASK, MASK): 1 at those of `points` (B, L, 2) that are `there` (B, L), half as much one cell beside."""
+    axis = (torch.arange(MASK) + 0.5) * (2 / MASK) - 1
+    x, y = points[..., 0, None, None], points[..., 1, None, None]
+    far = (axis - x) ** 2 + (axis[:, None] - y) ** 2
+    return (torch.exp2(-far * (MASK / 2) ** 2) * there[..., None, None]).amax(1)
 
 
 def _pose(count: int, size: Tensor, rng: torch.Generator) -> things.Pose:

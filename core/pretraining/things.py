@@ -112,6 +112,8 @@ class Individuals(NamedTuple):
     tip: Tensor
     present: Tensor
     """(B, L) bool."""
+    free: Tensor
+    """(B, L) bool: limbs that are there and nothing grows from."""
     rim: Tensor
 
 
@@ -164,6 +166,7 @@ def grow(kinds: Kinds, which: Tensor, rng: torch.Generator, *, lacking: float = 
         root * s1,
         tip * s1,
         present,
+        present & ~bears,
         kinds.rim[which] * scale,
     )
 
@@ -175,6 +178,14 @@ class Pose(NamedTuple):
     size: Tensor
     turn: Tensor
     squeeze: Tensor
+
+
+def placed(points: Tensor, pose: Pose) -> Tensor:
+    """`points` (B, L, 2) of things, in the image: (B, L, 2)."""
+    cos, sin = pose.turn.cos()[:, None], pose.turn.sin()[:, None]
+    u, v = points[..., 0], points[..., 1] * pose.squeeze[:, None]
+    turned = torch.stack([u * cos - v * sin, u * sin + v * cos], 2)
+    return pose.place[:, None] + pose.size[:, None, None] * turned
 
 
 def distance(things: Individuals, pose: Pose, side: int, *, soft: float = 0.03) -> Tensor:

@@ -49,3 +49,14 @@ def test_the_thing_stands_out_from_its_ground() -> None:
     inside = (cells * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=0.5)
     beside = (cells * (1 - mask)).sum((2, 3)) / (1 - mask).sum((2, 3))
     assert float(((inside - beside).abs().amax(1) > 8).float().mean()) > 0.85
+
+
+def test_marks_lie_where_limbs_end_and_nowhere_else() -> None:
+    answers = drawn(4, 256).answers
+    alone = answers.ends == 0
+    assert float(answers.tips[alone].amax()) == 0
+    marked = answers.tips.flatten(1).amax(1)[~alone]
+    assert float((marked > 0.5).float().mean()) > 0.9
+    strongest = answers.tips.flatten(1).argmax(1)[~alone]
+    near = F.max_pool2d(answers.mask[~alone, None], 3, 1, 1).flatten(1)
+    assert float((near.gather(1, strongest[:, None]) > 0.02).float().mean()) > 0.9

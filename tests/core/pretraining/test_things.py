@@ -1,6 +1,6 @@
 import torch
 
-from core.pretraining.things import LIMBS, WAVES, Individuals, Pose, distance, grow, make_kinds
+from core.pretraining.things import LIMBS, WAVES, Individuals, Pose, distance, grow, make_kinds, placed
 
 
 def disc(radius: float) -> Individuals:
@@ -15,6 +15,7 @@ def disc(radius: float) -> Individuals:
         root=nothing,
         tip=nothing,
         present=torch.zeros(1, LIMBS, dtype=torch.bool),
+        free=torch.zeros(1, LIMBS, dtype=torch.bool),
         rim=torch.zeros(1),
     )
 
@@ -89,3 +90,19 @@ def test_only_limbs_that_nothing_grows_from_are_left_out() -> None:
     first = (torch.arange(LIMBS) == 0) & (kinds.core == 0)[:, None]
     assert torch.equal(things.present, kinds.exists & (bears | first))
     assert bool(torch.equal(grow(kinds, which, torch.Generator(), lacking=0.0).present, kinds.exists))
+
+
+def test_limbs_end_where_it_is_told_that_they_end() -> None:
+    kinds, rng = make_kinds(100, 0), torch.Generator().manual_seed(0)
+    things = grow(kinds, torch.arange(100), rng)
+    pose = Pose(
+        0.3 * torch.rand(100, 2, generator=rng), torch.full((100,), 0.6), torch.rand(100) * 6, torch.full((100,), 1.3)
+    )
+    field = distance(things._replace(rim=torch.zeros(100)), pose, 64)
+    ends = placed(things.end, pose)
+    cells = ((ends + 1) * 32).long()
+    within = things.free & ((cells >= 0) & (cells < 64)).all(2)
+    rows = torch.arange(100)[:, None].expand(-1, LIMBS)[within]
+    assert int(within.sum()) > 100
+    assert float(field[rows, cells[within][:, 1], cells[within][:, 0]].max()) < 0.03
+    assert not bool((things.free & ~things.present).any())
