@@ -109,7 +109,7 @@ def main() -> None:
                 except OSError:
                     time.sleep(0.1)
             tree, road, start = chromium.new_page(), chromium.new_page(), chromium.new_page()
-            start.goto(f"{URL}/?lang=en")
+            start.goto(f"{URL}/data?lang=en")
             start.get_by_role("radio", name="Leaf health").click(timeout=120_000)
             start.locator(".st-key-data-next button:enabled").click(timeout=120_000)
             start.get_by_role("link", name="Train", exact=True).click()

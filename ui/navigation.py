@@ -11,6 +11,7 @@ from ui import state
 from ui.text import t
 
 ICONS = {
+    "start": ":material/home:",
     "data": ":material/photo_library:",
     "model": ":material/account_tree:",
     "train": ":material/local_fire_department:",
@@ -30,7 +31,7 @@ def pages() -> dict[str, Any]:
             icon=icon,
             url_path=name.replace("_", "-"),
             help=t(f"nav.{name}.help"),
-            default=name == "data",
+            default=name == "start",
         )
         for name, icon in ICONS.items()
     }

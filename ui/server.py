@@ -64,6 +64,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         raise
     services.open(engine, store, engine.workspace)
     _save_at_the_first_signal(engine)
+    services.prepare_demos()
     warmup.start()
     address, port = str(st.get_option("server.address") or "localhost"), int(st.get_option("server.port"))
     print(f"Thaw is ready: {_url(address, port)}  (workspace: {engine.workspace.root})", flush=True)

@@ -4,12 +4,14 @@ The server's lifespan opens it and closes it; a page asks it and keeps nothing. 
 answered here is the same for every browser tab.
 """
 
+import base64
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -206,10 +208,56 @@ def dataset_if_ready(dataset_id: str) -> "Dataset | None":
         return dataset(dataset_id)
     job = here.jobs.find("demo", dataset_id)
     if job is None:
-        here.jobs.start("demo", dataset_id, lambda progress, cancelled: dataset(dataset_id))
+        here.jobs.start("demo", dataset_id, partial(_make_demo, dataset_id))
     elif job.error is not None:
+        here.jobs.forget(job)
         raise job.error
     return None
+
+
+def _make_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> None:
+    from core.dataset import open_dataset
+
+    open_dataset(_here().workspace, dataset_id, progress=progress, cancelled=cancelled)
+    dataset(dataset_id)
+
+
+def prepare_demos() -> None:
+    """Draw the small pictures of the demos now, and make the sets one by one when the machine is warm, for a quick start."""
+    demo_sheets()
+
+    def one_by_one(progress: Progress, cancelled: Cancelled) -> None:
+        while not warmup.done.wait(0.5):
+            if cancelled():
+                return
+        for dataset_id in demo_ids():
+            if cancelled():
+                return
+            _here().jobs.start("demo", dataset_id, partial(_make_demo, dataset_id)).wait(120)
+
+    _here().jobs.start("demos", "", one_by_one)
+
+
+def demo_share(dataset_id: str) -> float:
+    """How much of a demo has been made, in [0, 1]."""
+    job = _here().jobs.find("demo", dataset_id)
+    return job.share if job is not None else 0.0
+
+
+def demo_sheets() -> dict[str, tuple[str, ...]] | None:
+    """Small pictures of every demo as data addresses; None while they are being drawn, the first time."""
+    job = _here().jobs.find("sheets") or _here().jobs.start("sheets", "", _draw_sheets)
+    return job.result if job.state == "done" else {} if job.state == "failed" else None
+
+
+def _draw_sheets(progress: Progress, cancelled: Cancelled) -> dict[str, tuple[str, ...]]:
+    from core.dataset import DEMOS, sheet
+    from core.images import thumbnail
+
+    def address(data: bytes) -> str:
+        return f"data:image/webp;base64,{base64.b64encode(thumbnail(data, 96)).decode()}"
+
+    return {f"demo:{key}": tuple(address(data) for data in sheet(key, 12)) for key in DEMOS}
 
 
 def dataset_bytes(dataset_id: str) -> int:

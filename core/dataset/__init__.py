@@ -1,6 +1,6 @@
 """Data sets: import, open, split, summarise. Free of torch; pixels for a network come from `core.dataset.pixels`."""
 
-from core.dataset.demos import DEMOS, Demo
+from core.dataset.demos import DEMOS, Demo, sheet
 from core.dataset.importing import import_dataset
 from core.dataset.library import delete_dataset, list_datasets, open_dataset
 from core.dataset.quarantine import Refused
@@ -25,6 +25,7 @@ __all__ = [
     "list_datasets",
     "open_dataset",
     "problems",
+    "sheet",
     "split",
     "summarise",
 ]

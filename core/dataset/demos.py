@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,10 @@ class Demo:
     version: str
     """What made it: a set of another version is made again."""
     files: Callable[[], Iterator[Labelled]]
+    augment: str = "none"
+    """The preset of augmentation that suits it."""
+    epochs: int = 8
+    """Enough for a first look."""
 
 
 def generate(
@@ -41,6 +46,16 @@ def generate(
         list(demo.files()), workspace, name=key.capitalize(), source=f"demo:{key}", id=f"demo-{key}", recipe=demo.version,
         progress=progress, cancelled=cancelled,
     )  # fmt: skip
+
+
+def sheet(key: str, many: int) -> list[bytes]:
+    """The files of the first `many` images of `DEMOS[key]`, the classes by turns: a look before the set is made."""
+    by_class: dict[str, list[Labelled]] = {}
+    for one in DEMOS[key].files():
+        by_class.setdefault(one.label, []).append(one)
+    rows = list(by_class.values())
+    turns = (row[turn] for turn in range(many) for row in rows if turn < len(row))
+    return [one.read() for one in islice(turns, many)]
 
 
 def _digits() -> Iterator[Labelled]:
@@ -79,6 +94,6 @@ def _leaves() -> Iterator[Labelled]:
 
 
 DEMOS: dict[str, Demo] = {
-    "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits),
-    "leaves": Demo("leaves", sum(COUNTS.values()), tuple(sorted(COUNTS)), "leaves-1", _leaves),
+    "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits, "upright"),
+    "leaves": Demo("leaves", sum(COUNTS.values()), tuple(sorted(COUNTS)), "leaves-1", _leaves, "any-direction"),
 }

@@ -104,6 +104,7 @@ class Road:
 
     def bring(self, archive: Path, *, images: str) -> None:
         self.page.goto(f"{self.address}/?lang=en")
+        self.key("start.own.go").get_by_role("button").click(timeout=LATE)
         expect(self.page.get_by_role("heading", name="Images to learn from")).to_be_visible(timeout=LATE)
         self.page.locator("input[data-way=archive]").set_input_files(archive)
         expect(self.page.get_by_role("heading", name=archive.stem, exact=True)).to_be_visible(timeout=LATE)
@@ -224,6 +225,24 @@ def walk(
     pixels = np.asarray(image, np.float32).transpose(2, 0, 1)[None] / 255
     probabilities = session.run(["probabilities"], {session.get_inputs()[0].name: pixels})[0]
     assert json.loads(facts["classes"])[int(probabilities[0].argmax())] == answer
+
+
+def test_the_first_minute_from_a_press_on_a_demo_to_a_growing_curve(page: Page, thaw: str) -> None:
+    road = Road(page, thaw, "first-minute")
+    page.goto(f"{thaw}/?lang=en")
+    demo = road.key("start.demos").get_by_role("radio", name="Leaf health")
+    expect(demo).to_be_enabled(timeout=LATE)
+    expect(demo.locator("img").first).to_be_visible(timeout=SOON)
+    road.shot("start")
+    demo.click()
+    page.wait_for_url("**/train?**run=*", timeout=LATE)
+    road.watch_it_grow()
+    road.shot("running")
+    road.next("train.stop")
+    expect(road.key("train.results").get_by_role("button")).to_be_visible(timeout=LATE)
+    page.goto(f"{thaw}/?lang=en")
+    expect(road.key("start.again").get_by_text("Stopped")).to_be_visible(timeout=SOON)
+    road.shot("again")
 
 
 def test_from_a_zip_to_a_model_that_answers_elsewhere(page: Page, thaw: str, patterns: Path) -> None:

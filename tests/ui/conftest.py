@@ -57,6 +57,11 @@ def flowers(house: Workspace, pictures: Path) -> str:
 def draw() -> Callable[..., AppTest]:
     """Runs one page as Streamlit does; `lang` and whatever else is given stand in the address."""
 
+    def start() -> None:
+        from ui.pages import start
+
+        start.show()
+
     def data() -> None:
         from ui.pages import data
 
@@ -72,7 +77,7 @@ def draw() -> Callable[..., AppTest]:
 
         train.show()
 
-    scripts = {"data": data, "model": model, "train": train}
+    scripts = {"start": start, "data": data, "model": model, "train": train}
 
     def run(name: str, *, lang: str = "en", **address: str) -> AppTest:
         at = AppTest.from_function(scripts[name], default_timeout=60)

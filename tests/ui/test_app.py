@@ -45,9 +45,11 @@ def test_alone_it_says_how_to_start_thaw() -> None:
     assert not at.exception
 
 
-def test_the_first_page_is_data_and_the_frame_says_what_is_missing(opened: Callable[..., AppTest], house: Workspace) -> None:
+def test_the_first_page_is_start_and_the_frame_says_what_is_missing(
+    opened: Callable[..., AppTest], house: Workspace
+) -> None:
     at = opened()
-    assert at.title[0].value == catalogue("en")["data.title"]
+    assert at.title[0].value == catalogue("en")["start.title"]
     assert catalogue("en")["frame.no_data"] in captions(at)
     assert str(house.root) in captions(at)
     assert not at.exception
@@ -72,14 +74,14 @@ def test_the_frame_says_what_is_being_trained(opened: Callable[..., AppTest], fl
 def test_the_switch_changes_the_language_and_the_address(opened: Callable[..., AppTest]) -> None:
     at = opened()
     at.segmented_control(key="frame.language").set_value("zh").run()
-    assert at.title[0].value == catalogue("zh")["data.title"]
+    assert at.title[0].value == catalogue("zh")["start.title"]
     assert at.query_params["lang"] == "zh"
 
 
 def test_a_link_brings_its_language(opened: Callable[..., AppTest]) -> None:
-    assert opened("zh-CN", lang="en").title[0].value == catalogue("en")["data.title"]
+    assert opened("zh-CN", lang="en").title[0].value == catalogue("en")["start.title"]
     at = opened("zh-CN")
-    assert (at.title[0].value, "lang" in at.query_params) == (catalogue("zh")["data.title"], False)
+    assert (at.title[0].value, "lang" in at.query_params) == (catalogue("zh")["start.title"], False)
 
 
 def test_a_broken_page_is_an_apology_without_a_trace(house: Workspace) -> None:
@@ -106,13 +108,15 @@ def test_a_chosen_language_comes_back_into_the_address(opened: Callable[..., App
     del at.query_params["lang"]  # as going to another page does
     at.run()
     assert at.query_params["lang"] == "zh"
-    assert at.title[0].value == catalogue("zh")["data.title"]
+    assert at.title[0].value == catalogue("zh")["start.title"]
 
 
 def test_the_primary_buttons_lead_along_the_road(opened: Callable[..., AppTest], flowers: str) -> None:
     services.keep_draft(Recipe(dataset=flowers, backbone="thaw-small", image_size=32))
     run_id = services.submit(Recipe(dataset=flowers, name="older"))
     at = opened(run=run_id, lang="en")
+    at.button(key="start.own.go").click().run()
+    assert (at.title[0].value, at.query_params["run"]) == (catalogue("en")["data.title"], run_id)
     at.button(key="data.next").click().run()
     assert (at.title[0].value, at.query_params["run"]) == (catalogue("en")["model.title"], run_id)
     at.button(key="model.next").click().run()

@@ -1,0 +1,28 @@
+"""Start: three doors. A demo that learns at once, a person's own images, and what was begun before."""
+
+import streamlit as st
+
+from ui import navigation, state
+from ui.parts import doors, notes
+from ui.text import t
+
+
+def show() -> None:
+    """Draw the page."""
+    notes.lead("start.title", "start.lead")
+    if doors.opening():
+        return
+    with st.container(border=True, key=state.key("start", "demo")):
+        st.subheader(f"{navigation.ICONS['train']} {t('start.demo')}", anchor=False)
+        st.caption(t("start.demo.how"))
+        notes.at_field("demo")
+        doors.demos()
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch", key=state.key("start", "own")):
+        st.subheader(f"{navigation.ICONS['data']} {t('start.own')}", anchor=False)
+        st.markdown(t("start.own.how"))
+        if st.button(t("start.own.go"), key=state.key("start", "own", "go"), icon=":material/upload:"):
+            navigation.go("data")
+    with right.container(border=True, height="stretch", key=state.key("start", "again")):
+        st.subheader(f"{navigation.ICONS['runs']} {t('start.again')}", anchor=False)
+        doors.again()
