@@ -1,5 +1,7 @@
 """Canvas: a square of pixels to draw on by arithmetic, and the few strokes that pictures are made of."""
 
+import io
+
 import numpy as np
 from PIL import Image
 
@@ -53,3 +55,39 @@ def blurred(share: Array, cells: int) -> Array:
     small = Image.fromarray(share.astype(np.float32)).resize((cells, cells), Image.Resampling.BILINEAR)
     blurry = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return np.asarray(blurry.clip(0, 1))
+
+
+def blob(rng: np.random.Generator, x: float, y: float, radius: float, wobble: float = 0.06) -> Array:
+    """Pixels from the outline of a round thing, positive inside. `radius` in half sides, `wobble` a share of it."""
+    dx, dy = X - np.float32(x), Y - np.float32(y)
+    angle = np.arctan2(dy, dx)
+    reach = np.full_like(dx, radius)
+    for turns in (2, 3, 4, 5):
+        reach += np.float32(radius * wobble * rng.normal() / turns) * np.cos(turns * angle + np.float32(rng.uniform(0, 6.3)))
+    return np.asarray((reach - np.hypot(dx, dy)) * (SIDE / 2))
+
+
+def band(a: tuple[float, float], b: tuple[float, float], half: float) -> Array:
+    """Pixels from the outline of a straight band from `a` to `b`, positive inside; `half` its width, in half sides."""
+    bx, by = b[0] - a[0], b[1] - a[1]
+    t = np.clip(((X - a[0]) * bx + (Y - a[1]) * by) / max(bx * bx + by * by, 1e-6), 0, 1)
+    return np.asarray((half - np.hypot(X - a[0] - t * bx, Y - a[1] - t * by)) * (SIDE / 2), np.float32)
+
+
+def box(x: float, y: float, width: float, height: float, turn: float = 0.0) -> Array:
+    """Pixels from the outline of a rectangle around (x, y), positive inside; `width`, `height` are half of its own."""
+    dx, dy = X - np.float32(x), Y - np.float32(y)
+    u, v = (
+        dx * np.float32(np.cos(turn)) + dy * np.float32(np.sin(turn)),
+        dy * np.float32(np.cos(turn)) - dx * np.float32(np.sin(turn)),
+    )
+    return np.asarray(np.minimum(width - np.abs(u), height - np.abs(v)) * (SIDE / 2))
+
+
+def jpeg(scene: Array, rng: np.random.Generator, *, grain: float, quality: int = 90) -> bytes:
+    """The file of a (3, SIDE, SIDE) scene as a camera would keep it, with noise of that standard deviation."""
+    light = scene + rng.standard_normal(scene.shape, np.float32) * np.float32(grain)
+    out = io.BytesIO()
+    pixels = (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality)
+    return out.getvalue()

@@ -1,11 +1,11 @@
 """Demos: data sets that need no network, made on first use. Knows where their pictures come from.
 
-Words: `demo.<key>.title` and `demo.<key>.story`.
+Words: `demo.<key>.title`, `demo.<key>.story` and `demo.<key>.lesson`.
 """
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from core.dataset import boards, cells, leaves, street
 from core.dataset.importing import Cancelled, Labelled, Progress, build
-from core.dataset.leaves import COUNTS, leaf
-from core.dataset.record import Dataset
+from core.dataset.record import Dataset, Split
 from core.workspace import Workspace
 
 
@@ -87,13 +87,46 @@ def _digit(scan: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _leaves() -> Iterator[Labelled]:
-    for label, count in COUNTS.items():
+def _drawn(theme: str, counts: Mapping[str, int], draw: Callable[[str, int], bytes]) -> Iterator[Labelled]:
+    for label, count in counts.items():
         for number in range(count):
-            yield Labelled(f"{label}/leaf-{number:03d}.jpg", label, None, partial(leaf, label, number))
+            yield Labelled(f"{label}/{theme}-{number:03d}.jpg", label, None, partial(draw, label, number))
+
+
+def _night() -> Iterator[Labelled]:
+    """Every leaf by day to learn from, the last tenth of each class to validate; and others, by night, to test."""
+    for label, count in leaves.COUNTS.items():
+        for number in range(count):
+            split: Split = "val" if number >= count - count // 10 else "train"
+            yield Labelled(f"{split}/{label}/leaf-{number:03d}.jpg", label, split, partial(leaves.leaf, label, number))
+        for number in range(count // 4):
+            yield Labelled(
+                f"test/{label}/night-{number:03d}.jpg", label, "test", partial(leaves.leaf_at_night, label, number)
+            )
+
+
+def _street() -> Iterator[Labelled]:
+    """Each sign under the name that somebody gave it; some lie there twice."""
+    for label, count in street.COUNTS.items():
+        for number in range(count):
+            name = street.filed(label, number)
+            place = f"{list(street.COUNTS).index(label)}{number:03d}"
+            yield Labelled(f"{name}/sign-{place}.jpg", name, None, partial(street.sign, label, number))
+            if number < street.AGAIN // len(street.COUNTS):
+                yield Labelled(f"{name}/sign-{place} (1).jpg", name, None, partial(street.sign, label, number))
+
+
+def _demo(
+    key: str, counts: Mapping[str, int], files: Callable[[], Iterator[Labelled]], augment: str, extra: int = 0
+) -> Demo:
+    return Demo(key, sum(counts.values()) + extra, tuple(sorted(counts)), f"{key}-1", files, augment)
 
 
 DEMOS: dict[str, Demo] = {
+    "leaves": _demo("leaves", leaves.COUNTS, partial(_drawn, "leaf", leaves.COUNTS, leaves.leaf), "any-direction"),
+    "cells": _demo("cells", cells.COUNTS, partial(_drawn, "cell", cells.COUNTS, cells.cell), "any-direction"),
+    "boards": _demo("boards", boards.COUNTS, partial(_drawn, "board", boards.COUNTS, boards.board), "light"),
+    "street": _demo("street", street.COUNTS, _street, "upright", extra=street.AGAIN),
+    "night": _demo("night", leaves.COUNTS, _night, "any-direction", extra=sum(n // 4 for n in leaves.COUNTS.values())),
     "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits, "upright"),
-    "leaves": Demo("leaves", sum(COUNTS.values()), tuple(sorted(COUNTS)), "leaves-1", _leaves, "any-direction"),
 }

@@ -4,7 +4,6 @@ A leaf is a sheet over coordinates along (t, 0 at the stalk, 1 at the tip) and a
 that light falls on, and a skin that an illness changes. Everything about a leaf follows from its number.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi, sin
@@ -12,7 +11,7 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image
 
-from core.dataset.canvas import SIDE, Array, X, Y, blurred, color, mix, noise, rough, step
+from core.dataset.canvas import SIDE, Array, X, Y, blob, blurred, color, jpeg, mix, noise, rough, step
 
 COUNTS = {"healthy": 220, "rust": 170, "powdery mildew": 150, "leaf spot": 130, "blight": 110}
 """Images of each class: uneven, as in a real collection."""
@@ -62,16 +61,32 @@ class _Leaf:
 def leaf(label: str, number: int) -> bytes:
     """A JPEG of the `number`-th leaf of class `label`, SIDE x SIDE pixels; the same bytes each time on one machine."""
     rng = np.random.default_rng([20, list(COUNTS).index(label), number])
+    return jpeg(_photograph(label, rng), rng, grain=0.0)
+
+
+def leaf_at_night(label: str, number: int) -> bytes:
+    """The same by a lamp in the rain: darker, bluish, blurred, grainy, drops on the lens. `number` as for `leaf`."""
+    rng = np.random.default_rng([23, list(COUNTS).index(label), number])
+    photo = _photograph(label, rng)
+    for _ in range(int(rng.integers(4, 11))):
+        drop = blob(rng, rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.05, 0.14), 0.15)
+        bent = np.roll(photo[:, ::-1, :], int(rng.integers(-20, 20)), 1)
+        photo = mix(photo, bent * 0.8 + 0.15, step(-1, 1.5, drop) * np.float32(0.8))
+    soft = np.stack([blurred(part, int(rng.integers(44, 80))) for part in photo])
+    x, y = rng.uniform(-0.6, 0.6, 2)
+    lamp = np.exp(-((X - x) ** 2 + (Y - y) ** 2) / rng.uniform(0.3, 0.8))
+    tint = color((0.62, 0.78, 1.0)) * (0.28 + rng.uniform(0, 0.12)) + color((1.0, 0.86, 0.60)) * (0.5 * lamp)
+    return jpeg(soft * tint, rng, grain=rng.uniform(0.02, 0.05))
+
+
+def _photograph(label: str, rng: np.random.Generator) -> Array:
     scene = _garden(rng)
     if rng.random() < 0.45:
         scene = _behind(scene, rng)
     one = _grown(rng, PLANTS[int(rng.integers(len(PLANTS)))])
     _aged(one, rng)
     ILLNESSES[label](one, rng)
-    picture = _photographed(scene, one, rng)
-    out = io.BytesIO()
-    Image.fromarray((picture * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)).save(out, "JPEG", quality=90)
-    return out.getvalue()
+    return _photographed(scene, one, rng)
 
 
 def _garden(rng: np.random.Generator) -> Array:

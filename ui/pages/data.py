@@ -50,6 +50,8 @@ def _look(dataset_id: str, data: Dataset) -> None:
         st.header(plain(set_title(dataset_id, data.name)), anchor=False, width="content")
         if data.demo is None:
             shelf.removal(dataset_id, data)
+    if data.demo is not None:
+        look.lesson(data.demo)
     look.figures(dataset_id, data)
     left, right = st.columns([3, 2], gap="large")
     with left:

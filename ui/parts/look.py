@@ -16,6 +16,14 @@ ALL = -1
 SAMPLES = 24
 
 
+def lesson(demo: str) -> None:
+    """What a demo is about, what it teaches, and whose its images are."""
+    owner = t("data.demo.digits") if demo == "digits" else t("data.demo.ours")
+    st.markdown(t(f"demo.{demo}.story"))
+    st.markdown(f":material/school: {t(f'demo.{demo}.lesson')}")
+    st.caption(t("data.demo.licence", licence=owner))
+
+
 def figures(dataset_id: str, data: Dataset) -> None:
     """The set in four numbers."""
     sizes = sorted((item.width, item.height) for item in data.items)

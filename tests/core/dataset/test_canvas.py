@@ -1,9 +1,12 @@
 """The strokes that demo pictures are made of."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from core.dataset.canvas import SIDE, X, Y, blurred, color, mix, noise, rough, step
+from core.dataset.canvas import SIDE, X, Y, band, blob, blurred, box, color, jpeg, mix, noise, rough, step
 
 
 def test_coordinates_are_pixel_centres_from_minus_one_to_one() -> None:
@@ -42,3 +45,24 @@ def test_blurring_keeps_the_mean_and_the_range() -> None:
     assert abs(float(soft.mean()) - 0.5) < 0.01
     assert (float(soft.min()) >= 0, float(soft.max()) <= 1) == (True, True)
     assert np.abs(np.diff(soft, axis=1)).max() < 0.3
+
+
+def test_distances_to_a_band_a_box_and_a_blob_are_in_pixels() -> None:
+    middle = SIDE // 2
+    assert band((-0.5, 0.0), (0.5, 0.0), 0.1)[middle, middle] == pytest.approx(0.1 * SIDE / 2, abs=0.6)
+    assert band((-0.5, 0.0), (0.5, 0.0), 0.1)[middle + 20, middle] == pytest.approx(0.1 * SIDE / 2 - 20, abs=0.6)
+    assert box(0.0, 0.0, 0.5, 0.25)[middle, middle] == pytest.approx(0.25 * SIDE / 2, abs=0.6)
+    assert np.allclose(box(0.0, 0.0, 0.5, 0.25, np.pi / 2), box(0.0, 0.0, 0.25, 0.5), atol=1e-3)
+    rng = np.random.default_rng(0)
+    assert blob(rng, 0.2, 0.0, 0.5, 0.0)[middle, middle + round(0.2 * middle)] == pytest.approx(0.5 * middle, abs=1.0)
+
+
+def test_a_photograph_keeps_its_light_and_gets_grain() -> None:
+    rng = np.random.default_rng(0)
+    flat = np.full((3, SIDE, SIDE), 0.5, np.float32)
+    clean, grainy = (
+        np.asarray(Image.open(io.BytesIO(jpeg(flat, rng, grain=grain))), np.float32) / 255 for grain in (0.0, 0.1)
+    )
+    assert np.allclose(clean, 0.5, atol=0.01)
+    assert grainy.mean() == pytest.approx(0.5, abs=0.01)
+    assert grainy.std() > 0.04

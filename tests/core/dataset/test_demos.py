@@ -14,10 +14,11 @@ from core.workspace import Workspace
 
 
 @pytest.mark.parametrize("key", DEMOS)
-def test_every_demo_has_a_title_and_a_story(key: str) -> None:
+def test_every_demo_has_a_title_a_story_and_a_lesson(key: str) -> None:
     for language in LANGUAGES:
         assert say(f"demo.{key}.title", language)
         assert len(say(f"demo.{key}.story", language)) > 40
+        assert len(say(f"demo.{key}.lesson", language)) > 20
 
 
 @pytest.mark.parametrize("key", DEMOS)
@@ -60,9 +61,34 @@ def test_a_digit_is_dark_ink_on_paper_with_a_margin() -> None:
 
 
 def test_the_leaves_come_in_whole(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = dict.fromkeys(module.COUNTS, 3)
+    few = dict.fromkeys(module.leaves.COUNTS, 3)
     monkeypatch.setattr(module, "COUNTS", few)
     dataset = open_dataset(workspace, "demo:leaves")
     assert dataset.counts() == {"blight": 3, "healthy": 3, "leaf spot": 3, "powdery mildew": 3, "rust": 3}
     assert dataset.skipped == ()
     assert {(item.width, item.height, item.suffix) for item in dataset.items} == {(128, 128, "jpg")}
+
+
+@pytest.mark.parametrize("key", DEMOS)
+def test_the_sheet_shows_the_classes_by_turns(key: str) -> None:
+    shown = module.sheet(key, 12)
+    firsts: dict[str, bytes] = {}
+    for file in DEMOS[key].files():
+        if file.label not in firsts:
+            firsts[file.label] = file.read()
+    assert len(shown) == 12
+    assert shown[: len(firsts)] == list(firsts.values())
+
+
+def test_at_night_nothing_is_learned_from_what_is_tested() -> None:
+    files = list(DEMOS["night"].files())
+    by_split = {split: [file.name for file in files if file.split == split] for split in ("train", "val", "test")}
+    assert {split: len(names) for split, names in by_split.items()} == {"train": 702, "val": 78, "test": 193}
+    assert all("night" in name for name in by_split["test"])
+    assert not any("night" in name for name in by_split["train"] + by_split["val"])
+
+
+def test_street_signs_that_lie_there_twice_are_kept_once_and_listed(workspace: Workspace) -> None:
+    dataset = open_dataset(workspace, "demo:street")
+    assert len(dataset.items) == 600
+    assert [one.code for one in dataset.skipped] == ["data.duplicate"] * 12
