@@ -94,26 +94,26 @@ def _drawn(theme: str, counts: Mapping[str, int], draw: Callable[[str, int], byt
 
 
 def _night() -> Iterator[Labelled]:
-    """Every leaf by day to learn from, the last tenth of each class to validate; and others, by night, to test."""
+    """Leaves by night to test; those by day to learn from, the last tenth of each class to validate."""
+    for label, count in leaves.COUNTS.items():
+        for number in range(count // 4):
+            yield Labelled(
+                f"test/{label}/leaf-{number:03d}.jpg", label, "test", partial(leaves.leaf_at_night, label, number)
+            )
     for label, count in leaves.COUNTS.items():
         for number in range(count):
             split: Split = "val" if number >= count - count // 10 else "train"
             yield Labelled(f"{split}/{label}/leaf-{number:03d}.jpg", label, split, partial(leaves.leaf, label, number))
-        for number in range(count // 4):
-            yield Labelled(
-                f"test/{label}/night-{number:03d}.jpg", label, "test", partial(leaves.leaf_at_night, label, number)
-            )
 
 
 def _street() -> Iterator[Labelled]:
     """Each sign under the name that somebody gave it; some lie there twice."""
-    for label, count in street.COUNTS.items():
-        for number in range(count):
-            name = street.filed(label, number)
-            place = f"{list(street.COUNTS).index(label)}{number:03d}"
-            yield Labelled(f"{name}/sign-{place}.jpg", name, None, partial(street.sign, label, number))
-            if number < street.AGAIN // len(street.COUNTS):
-                yield Labelled(f"{name}/sign-{place} (1).jpg", name, None, partial(street.sign, label, number))
+    for copy, many in (("", None), (" (1)", street.AGAIN // len(street.COUNTS))):
+        for at, (label, count) in enumerate(street.COUNTS.items()):
+            for number in range(many or count):
+                name = street.filed(label, number)
+                file = f"{name}/sign-{at}{number:03d}{copy}.jpg"
+                yield Labelled(file, name, None, partial(street.sign, label, number))
 
 
 def _demo(
