@@ -33,6 +33,11 @@ def rough(rng: np.random.Generator, cells: int) -> Array:
     return 0.6 * noise(rng, cells) + 0.3 * noise(rng, 2 * cells) + 0.15 * noise(rng, 4 * cells)
 
 
+def profile(rng: np.random.Generator, cells: int) -> Array:
+    """Smooth noise along x alone, about -1 to 1, as (1, SIDE)."""
+    return np.asarray(noise(rng, cells)[SIDE // 2][None, :])
+
+
 def step(low: float, high: float, value: Array) -> Array:
     """0 below `low`, 1 above `high`, smooth between."""
     x = np.clip((value - low) / (high - low), 0, 1)
@@ -65,6 +70,12 @@ def blob(rng: np.random.Generator, x: float, y: float, radius: float, wobble: fl
     for turns in (2, 3, 4, 5):
         reach += np.float32(radius * wobble * rng.normal() / turns) * np.cos(turns * angle + np.float32(rng.uniform(0, 6.3)))
     return np.asarray((reach - np.hypot(dx, dy)) * (SIDE / 2))
+
+
+def disc(x: float, y: float, radius: float) -> Array:
+    """The share of a light far out of focus: a disc as a lens draws it, brighter to its rim. `radius` in half sides."""
+    away = np.hypot(X - np.float32(x), Y - np.float32(y)) / np.float32(radius)
+    return np.asarray(step(1.06, 0.90, away) * (0.72 + 0.28 * step(0.55, 1.0, away)))
 
 
 def band(a: tuple[float, float], b: tuple[float, float], half: float) -> Array:

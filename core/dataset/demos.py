@@ -107,26 +107,42 @@ def _night() -> Iterator[Labelled]:
 
 
 def _street() -> Iterator[Labelled]:
-    """Each sign under the name that somebody gave it; some lie there twice."""
-    for copy, many in (("", None), (" (1)", street.AGAIN // len(street.COUNTS))):
-        for at, (label, count) in enumerate(street.COUNTS.items()):
-            for number in range(many or count):
-                name = street.filed(label, number)
-                file = f"{name}/sign-{at}{number:03d}{copy}.jpg"
-                yield Labelled(file, name, None, partial(street.sign, label, number))
+    """Each sign under the name that somebody gave it; some lie there twice, some once more made smaller."""
+    for at, (label, count) in enumerate(street.COUNTS.items()):
+        for number in range(count):
+            name = street.filed(label, number)
+            yield Labelled(f"{name}/sign-{at}{number:03d}.jpg", name, None, partial(street.sign, label, number))
+    for at, label in enumerate(street.COUNTS):
+        for number in range(street.AGAIN // len(street.COUNTS)):
+            name = street.filed(label, number)
+            yield Labelled(f"{name}/sign-{at}{number:03d} (1).jpg", name, None, partial(street.sign, label, number))
+        for number in range(10, 10 + street.ALIKE // len(street.COUNTS)):
+            name = street.filed(label, number)
+            file = f"{name}/sign-{at}{number:03d}-small.jpg"
+            yield Labelled(file, name, None, partial(_saved_anew, label, number))
+
+
+def _saved_anew(label: str, number: int) -> bytes:
+    return street.saved_anew(street.sign(label, number))
 
 
 def _demo(
-    key: str, counts: Mapping[str, int], files: Callable[[], Iterator[Labelled]], augment: str, extra: int = 0
+    key: str,
+    counts: Mapping[str, int],
+    files: Callable[[], Iterator[Labelled]],
+    augment: str,
+    *,
+    extra: int = 0,
+    version: int = 1,
 ) -> Demo:
-    return Demo(key, sum(counts.values()) + extra, tuple(sorted(counts)), f"{key}-1", files, augment)
+    return Demo(key, sum(counts.values()) + extra, tuple(sorted(counts)), f"{key}-{version}", files, augment)
 
 
 DEMOS: dict[str, Demo] = {
     "leaves": _demo("leaves", leaves.COUNTS, partial(_drawn, "leaf", leaves.COUNTS, leaves.leaf), "any-direction"),
     "cells": _demo("cells", cells.COUNTS, partial(_drawn, "cell", cells.COUNTS, cells.cell), "any-direction"),
     "boards": _demo("boards", boards.COUNTS, partial(_drawn, "board", boards.COUNTS, boards.board), "light"),
-    "street": _demo("street", street.COUNTS, _street, "upright", extra=street.AGAIN),
+    "street": _demo("street", street.COUNTS, _street, "upright", extra=street.AGAIN + street.ALIKE, version=2),
     "night": _demo("night", leaves.COUNTS, _night, "any-direction", extra=sum(n // 4 for n in leaves.COUNTS.values())),
     "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits, "upright"),
 }

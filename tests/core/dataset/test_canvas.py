@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.dataset.canvas import SIDE, X, Y, band, blob, blurred, box, color, jpeg, mix, noise, rough, step
+from core.dataset.canvas import SIDE, X, Y, band, blob, blurred, box, color, disc, jpeg, mix, noise, profile, rough, step
 
 
 def test_coordinates_are_pixel_centres_from_minus_one_to_one() -> None:
@@ -66,3 +66,18 @@ def test_a_photograph_keeps_its_light_and_gets_grain() -> None:
     assert np.allclose(clean, 0.5, atol=0.01)
     assert grainy.mean() == pytest.approx(0.5, abs=0.01)
     assert grainy.std() > 0.04
+
+
+def test_a_profile_is_one_row_of_smooth_noise() -> None:
+    row = profile(np.random.default_rng(3), 6)
+    assert row.shape == (1, SIDE)
+    assert np.abs(np.diff(row)).max() < 0.3
+    assert np.array_equal(row, profile(np.random.default_rng(3), 6))
+
+
+def test_a_disc_of_light_is_brightest_near_its_rim_and_dark_outside() -> None:
+    light = disc(0.0, 0.0, 0.5)
+    across = light[SIDE // 2]
+    assert across[SIDE // 2] == pytest.approx(0.72)
+    assert across[SIDE // 2 : SIDE // 2 + 30].max() > 0.9
+    assert not across[: SIDE // 4 - 3].any()

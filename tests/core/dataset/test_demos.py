@@ -9,6 +9,7 @@ from PIL import Image
 
 from core.dataset import DEMOS, open_dataset
 from core.dataset import demos as module
+from core.dataset import leaves
 from core.words import LANGUAGES, say
 from core.workspace import Workspace
 
@@ -61,8 +62,8 @@ def test_a_digit_is_dark_ink_on_paper_with_a_margin() -> None:
 
 
 def test_the_leaves_come_in_whole(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    for label in module.leaves.COUNTS:
-        monkeypatch.setitem(module.leaves.COUNTS, label, 3)
+    for label in leaves.COUNTS:
+        monkeypatch.setitem(leaves.COUNTS, label, 3)
     dataset = open_dataset(workspace, "demo:leaves")
     assert dataset.counts() == {"blight": 3, "healthy": 3, "leaf spot": 3, "powdery mildew": 3, "rust": 3}
     assert dataset.skipped == ()
@@ -91,5 +92,8 @@ def test_at_night_nothing_is_learned_from_what_is_tested() -> None:
 
 def test_street_signs_that_lie_there_twice_are_kept_once_and_listed(workspace: Workspace) -> None:
     dataset = open_dataset(workspace, "demo:street")
-    assert len(dataset.items) == 600
+    assert len(dataset.items) == 624
     assert [one.code for one in dataset.skipped] == ["data.duplicate"] * 12
+    small = [item for item in dataset.items if item.width == 96]
+    assert len(small) == 24
+    assert all(item.name.endswith("-small.jpg") for item in small)
