@@ -21,6 +21,18 @@ def grid() -> tuple[Array, Array]:
 
 X, Y = grid()
 
+Window = tuple[slice, slice]
+"""Rows and columns of a part of the canvas: what is small is drawn there alone, which is faster."""
+ALL: Window = (slice(None), slice(None))
+
+
+def around(x: float, y: float, reach: float) -> Window:
+    """The window of the pixels at most `reach` half sides from (x, y), across and down; empty if that is outside."""
+    left, right, top, bottom = (
+        min(max(round((at + 1) * SIDE / 2), 0), SIDE) for at in (x - reach, x + reach, y - reach, y + reach)
+    )
+    return slice(top, bottom), slice(left, right)
+
 
 def noise(rng: np.random.Generator, cells: int) -> Array:
     """Smooth noise, about -1 to 1, with `cells` bumps along a side."""
@@ -62,9 +74,9 @@ def blurred(share: Array, cells: int) -> Array:
     return np.asarray(blurry.clip(0, 1))
 
 
-def blob(rng: np.random.Generator, x: float, y: float, radius: float, wobble: float = 0.06) -> Array:
+def blob(rng: np.random.Generator, x: float, y: float, radius: float, wobble: float = 0.06, at: Window = ALL) -> Array:
     """Pixels from the outline of a round thing, positive inside. `radius` in half sides, `wobble` a share of it."""
-    dx, dy = X - np.float32(x), Y - np.float32(y)
+    dx, dy = X[at] - np.float32(x), Y[at] - np.float32(y)
     angle = np.arctan2(dy, dx)
     reach = np.full_like(dx, radius)
     for turns in (2, 3, 4, 5):
@@ -78,21 +90,24 @@ def disc(x: float, y: float, radius: float) -> Array:
     return np.asarray(step(1.06, 0.90, away) * (0.72 + 0.28 * step(0.55, 1.0, away)))
 
 
-def band(a: tuple[float, float], b: tuple[float, float], half: float) -> Array:
+def band(a: tuple[float, float], b: tuple[float, float], half: float, at: Window = ALL) -> Array:
     """Pixels from the outline of a straight band from `a` to `b`, positive inside; `half` its width, in half sides."""
     bx, by = b[0] - a[0], b[1] - a[1]
-    t = np.clip(((X - a[0]) * bx + (Y - a[1]) * by) / max(bx * bx + by * by, 1e-6), 0, 1)
-    return np.asarray((half - np.hypot(X - a[0] - t * bx, Y - a[1] - t * by)) * (SIDE / 2), np.float32)
+    t = np.clip(((X[at] - a[0]) * bx + (Y[at] - a[1]) * by) / max(bx * bx + by * by, 1e-6), 0, 1)
+    return np.asarray((half - np.hypot(X[at] - a[0] - t * bx, Y[at] - a[1] - t * by)) * (SIDE / 2), np.float32)
 
 
-def box(x: float, y: float, width: float, height: float, turn: float = 0.0) -> Array:
+def box(x: float, y: float, width: float, height: float, turn: float = 0.0, at: Window = ALL) -> Array:
     """Pixels from the outline of a rectangle around (x, y), positive inside; `width`, `height` are half of its own."""
-    dx, dy = X - np.float32(x), Y - np.float32(y)
-    u, v = (
-        dx * np.float32(np.cos(turn)) + dy * np.float32(np.sin(turn)),
-        dy * np.float32(np.cos(turn)) - dx * np.float32(np.sin(turn)),
-    )
+    u, v = turned(x, y, turn, at)
     return np.asarray(np.minimum(width - np.abs(u), height - np.abs(v)) * (SIDE / 2))
+
+
+def turned(x: float, y: float, turn: float, at: Window = ALL) -> tuple[Array, Array]:
+    """Coordinates along and across of something that lies at (x, y), turned by `turn` radians."""
+    dx, dy = X[at] - np.float32(x), Y[at] - np.float32(y)
+    along, across = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    return dx * along + dy * across, dy * along - dx * across
 
 
 def jpeg(scene: Array, rng: np.random.Generator, *, grain: float, quality: int = 90) -> bytes:

@@ -141,7 +141,7 @@ def _demo(
 DEMOS: dict[str, Demo] = {
     "leaves": _demo("leaves", leaves.COUNTS, partial(_drawn, "leaf", leaves.COUNTS, leaves.leaf), "any-direction"),
     "cells": _demo("cells", cells.COUNTS, partial(_drawn, "cell", cells.COUNTS, cells.cell), "any-direction"),
-    "boards": _demo("boards", boards.COUNTS, partial(_drawn, "board", boards.COUNTS, boards.board), "light"),
+    "boards": _demo("boards", boards.COUNTS, partial(_drawn, "board", boards.COUNTS, boards.board), "light", version=2),
     "street": _demo("street", street.COUNTS, _street, "upright", extra=street.AGAIN + street.ALIKE, version=2),
     "night": _demo("night", leaves.COUNTS, _night, "any-direction", extra=sum(n // 4 for n in leaves.COUNTS.values())),
     "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits, "upright"),

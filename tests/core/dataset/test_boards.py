@@ -39,3 +39,20 @@ def test_a_defect_changes_a_small_part_of_the_board_and_can_be_seen(label: str, 
         far = np.abs(broken - whole).mean(2)
         assert far.max() > 0.15
         assert 0.0005 < (far > 0.12).mean() < 0.08
+
+
+def test_a_large_copy_of_a_letter_is_the_letter() -> None:
+    rng = np.random.default_rng(0)
+    black = boards._Board(rng, np.zeros((3, SIDE, SIDE), np.float32), np.zeros((3, 1, 1), np.float32))
+    boards._print(black, "R", 0.0, 0.0, (1.0, 1.0, 1.0), large=2)
+    shown = black.scene[0]
+    rows, columns = np.nonzero(shown)
+    letter = shown[rows.min() : rows.max() + 1 : 2, columns.min() : columns.max() + 1 : 2] > 0
+    assert [int("".join(str(int(dot)) for dot in row), 2) for row in letter] == [int(row) for row in boards.GLYPHS["R"]]
+
+
+def test_what_would_be_printed_beyond_the_edge_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    black = boards._Board(rng, np.zeros((3, SIDE, SIDE), np.float32), np.zeros((3, 1, 1), np.float32))
+    boards._print(black, "8", 1.0, 1.0)
+    assert not black.scene.any()

@@ -6,7 +6,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.dataset.canvas import SIDE, X, Y, band, blob, blurred, box, color, disc, jpeg, mix, noise, profile, rough, step
+from core.dataset.canvas import (
+    SIDE,
+    X,
+    Y,
+    around,
+    band,
+    blob,
+    blurred,
+    box,
+    color,
+    disc,
+    jpeg,
+    mix,
+    noise,
+    profile,
+    rough,
+    step,
+)
 
 
 def test_coordinates_are_pixel_centres_from_minus_one_to_one() -> None:
@@ -81,3 +98,13 @@ def test_a_disc_of_light_is_brightest_near_its_rim_and_dark_outside() -> None:
     assert across[SIDE // 2] == pytest.approx(0.72)
     assert across[SIDE // 2 : SIDE // 2 + 30].max() > 0.9
     assert not across[: SIDE // 4 - 3].any()
+
+
+@pytest.mark.parametrize("place", [(0.2, -0.3), (0.95, 0.98), (-1.5, 0.0)])
+def test_what_is_drawn_in_a_window_is_what_is_drawn_on_the_whole(place: tuple[float, float]) -> None:
+    at = around(*place, 0.25)
+    far = (place[0] + 0.1, place[1] - 0.2)
+    assert np.array_equal(box(*place, 0.1, 0.2, 0.4, at), box(*place, 0.1, 0.2, 0.4)[at])
+    assert np.array_equal(band(place, far, 0.05, at), band(place, far, 0.05)[at])
+    whole, part = (blob(np.random.default_rng(2), *place, 0.2, 0.1, where) for where in (np.s_[:, :], at))
+    assert np.array_equal(part, whole[at])

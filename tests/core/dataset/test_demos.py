@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.dataset import DEMOS, open_dataset
+from core.dataset import DEMOS, leaves, open_dataset
 from core.dataset import demos as module
-from core.dataset import leaves
 from core.words import LANGUAGES, say
 from core.workspace import Workspace
 
