@@ -162,7 +162,7 @@ def first_draft() -> Recipe:
     try:
         return parse(_draft_file().read_text("utf-8"))
     except (OSError, ThawError):
-        return Recipe(backbone=FIRST_BACKBONE, image_size=64, epochs=12)
+        return Recipe(backbone=FIRST_BACKBONE, weights=backbone(FIRST_BACKBONE).weights[0], image_size=64, epochs=12)
 
 
 def keep_draft(recipe: Recipe) -> None:
@@ -215,11 +215,11 @@ def dataset_if_ready(dataset_id: str) -> "Dataset | None":
     return None
 
 
-def _make_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> None:
+def _make_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> "Dataset":
     from core.dataset import open_dataset
 
     open_dataset(_here().workspace, dataset_id, progress=progress, cancelled=cancelled)
-    dataset(dataset_id)
+    return dataset(dataset_id)
 
 
 def prepare_demos() -> None:

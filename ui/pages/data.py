@@ -23,12 +23,13 @@ def show() -> None:
     data = _chosen()
     if data is not None:
         _look(state.recipe().dataset, data)
+    importing = (job := services.jobs().find("import")) is not None and job.state == "running"
     navigation.next_step(
         "model",
         t("data.next"),
         key=state.key("data", "next"),
-        disabled=data is None,
-        why=t("data.next.why"),
+        disabled=data is None or importing,
+        why=t("data.next.importing" if importing else "data.next.why"),
     )
 
 

@@ -12,17 +12,18 @@ def show() -> None:
     notes.lead("start.title", "start.lead")
     if doors.opening():
         return
-    with st.container(border=True, key=state.key("start", "demo")):
+    side, wide = st.columns([1, 2], gap="medium")
+    with side:
+        with st.container(border=True, key=state.key("start", "own")):
+            st.subheader(f"{navigation.ICONS['data']} {t('start.own')}", anchor=False)
+            st.markdown(t("start.own.how"))
+            if st.button(t("start.own.go"), key=state.key("start", "own", "go"), icon=":material/upload:"):
+                navigation.go("data")
+        with st.container(border=True, key=state.key("start", "again")):
+            st.subheader(f"{navigation.ICONS['runs']} {t('start.again')}", anchor=False)
+            doors.again()
+    with wide.container(border=True, key=state.key("start", "demo")):
         st.subheader(f"{navigation.ICONS['train']} {t('start.demo')}", anchor=False)
         st.caption(t("start.demo.how"))
         notes.at_field("demo")
         doors.demos()
-    left, right = st.columns(2, gap="medium")
-    with left.container(border=True, height="stretch", key=state.key("start", "own")):
-        st.subheader(f"{navigation.ICONS['data']} {t('start.own')}", anchor=False)
-        st.markdown(t("start.own.how"))
-        if st.button(t("start.own.go"), key=state.key("start", "own", "go"), icon=":material/upload:"):
-            navigation.go("data")
-    with right.container(border=True, height="stretch", key=state.key("start", "again")):
-        st.subheader(f"{navigation.ICONS['runs']} {t('start.again')}", anchor=False)
-        doors.again()

@@ -33,7 +33,7 @@ def demos() -> None:
                 disabled=sheets is None,
             )
         )
-    cards(items, key=state.key("start", "demos"), label=t("start.demo"), chosen=None, width=250, on_pick=_picked)
+    cards(items, key=state.key("start", "demos"), label=t("start.demo"), chosen=None, width=230, on_pick=_picked)
     if sheets is None:
         _wait()
 

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.dataset import Dataset
+from core.recipe import Recipe
 from core.words import catalogue
 from core.workspace import Workspace
 from ui import services, state
@@ -220,3 +221,29 @@ def test_preview_table_has_a_row_a_class(flowers: str) -> None:
     table = divide.preview_table(counts, data.classes)
     assert list(table.index) == list(data.classes)
     assert list(table.loc["daisy"]) == [8, 1, 0]
+
+
+def test_nobody_goes_on_while_images_are_still_being_read(draw: Draw, flowers: str) -> None:
+    services.keep_draft(Recipe(dataset=flowers, backbone="thaw-small", image_size=32))
+    assert not draw("data").button(key="data.next").disabled
+    done = threading.Event()
+    job = services.jobs().start("import", "more", lambda progress, cancelled: done.wait(60))
+    try:
+        at = draw("data")
+        assert at.button(key="data.next").disabled
+        assert any("still being read" in caption.value for caption in at.caption)
+    finally:
+        done.set()
+        job.wait(10)
+
+
+@pytest.mark.parametrize("key", ["digits", "street"])
+def test_a_demo_tells_its_story_its_lesson_and_whose_it_is(draw: Draw, house: Workspace, key: str) -> None:
+    services.dataset(f"demo:{key}")
+    services.keep_draft(Recipe(dataset=f"demo:{key}", backbone="thaw-small", image_size=32))
+    at = draw("data")
+    said = [element.value for kind in (at.markdown, at.caption) for element in kind]
+    words = catalogue("en")
+    assert words[f"demo.{key}.story"] in said
+    assert f":material/school: {words[f'demo.{key}.lesson']}" in said
+    assert any(("UCI" if key == "digits" else "Apache-2.0") in one for one in said)
