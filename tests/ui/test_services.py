@@ -21,7 +21,7 @@ def test_nothing_is_answered_before_it_is_opened() -> None:
 
 def test_a_first_draft_needs_no_download_and_no_data(house: Workspace) -> None:
     draft = services.first_draft()
-    assert (draft.backbone, draft.weights, draft.dataset) == ("thaw-small", "random", "")
+    assert (draft.backbone, draft.weights, draft.dataset) == ("thaw-small", "bundled", "")
 
 
 def test_the_draft_is_kept_and_a_damaged_one_is_no_harm(house: Workspace) -> None:

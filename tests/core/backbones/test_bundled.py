@@ -69,5 +69,18 @@ def test_other_backbones_do_not_come_with_thaw() -> None:
 
 
 def test_it_has_nothing_to_download(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no pretrained weights of thaw-small to download\. Choose one of: random"):
+    with pytest.raises(
+        WeightsError, match=r"no pretrained weights of thaw-small to download\. Choose one of: bundled, random"
+    ):
         build("thaw-small", classes=5, weights="pretrained", workspace=Workspace(tmp_path))
+
+
+def test_what_it_ships_with_is_whole_small_and_better_than_chance() -> None:
+    one = card("thaw-small")
+    assert one.weights == ("bundled", "random")
+    assert 1_000_000 < one.weights_bytes < 12_000_000
+    taught, fresh = (build("thaw-small", classes=5, weights=kind, seed=1) for kind in ("bundled", "random"))
+    assert (taught.loaded, taught.ignored) == (len(taught.model.state_dict()) - 2, 0)
+    now, before = taught.model.state_dict(), fresh.model.state_dict()
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in now.values())
+    assert not any(torch.equal(now[key], before[key]) for key in now if key.endswith("conv1.weight"))
