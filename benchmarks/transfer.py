@@ -112,7 +112,7 @@ def trained(name: str, folder: Path, weights: str, each: int, seed: int, lr: flo
     model.train()
     order: list[int] = []
     for step in range(STEPS):
-        if len(order) < BATCH:
+        while len(order) < BATCH:
             order += torch.randperm(len(labels), generator=rng).tolist()
         rows, order = order[:BATCH], order[BATCH:]
         table = draws(seed, step + 1, BATCH)
