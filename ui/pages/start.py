@@ -15,15 +15,19 @@ def show() -> None:
     side, wide = st.columns([1, 2], gap="medium")
     with side:
         with st.container(border=True, key=state.key("start", "own")):
-            st.subheader(f"{navigation.ICONS['data']} {t('start.own')}", anchor=False)
+            _heading("data", "start.own")
             st.markdown(t("start.own.how"))
             if st.button(t("start.own.go"), key=state.key("start", "own", "go"), icon=":material/upload:"):
                 navigation.go("data")
         with st.container(border=True, key=state.key("start", "again")):
-            st.subheader(f"{navigation.ICONS['runs']} {t('start.again')}", anchor=False)
+            _heading("runs", "start.again")
             doors.again()
     with wide.container(border=True, key=state.key("start", "demo")):
-        st.subheader(f"{navigation.ICONS['train']} {t('start.demo')}", anchor=False)
+        _heading("train", "start.demo")
         st.caption(t("start.demo.how"))
         notes.at_field("demo")
         doors.demos()
+
+
+def _heading(page: str, words: str) -> None:
+    st.subheader(f"{navigation.ICONS[page]} {t(words)}", anchor=False)
