@@ -84,9 +84,9 @@ def blob(rng: np.random.Generator, x: float, y: float, radius: float, wobble: fl
     return np.asarray((reach - np.hypot(dx, dy)) * (SIDE / 2))
 
 
-def disc(x: float, y: float, radius: float) -> Array:
+def disc(x: float, y: float, radius: float, at: Window = ALL) -> Array:
     """The share of a light far out of focus: a disc as a lens draws it, brighter to its rim. `radius` in half sides."""
-    away = np.hypot(X - np.float32(x), Y - np.float32(y)) / np.float32(radius)
+    away = np.hypot(X[at] - np.float32(x), Y[at] - np.float32(y)) / np.float32(radius)
     return np.asarray(step(1.06, 0.90, away) * (0.72 + 0.28 * step(0.55, 1.0, away)))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core.dataset import boards, cells, leaves, street
+from core.dataset import boards, cells, leaves, night, street
 from core.dataset.importing import Cancelled, Labelled, Progress, build
 from core.dataset.record import Dataset, Split
 from core.workspace import Workspace
@@ -97,9 +97,7 @@ def _night() -> Iterator[Labelled]:
     """Leaves by night to test; those by day to learn from, the last tenth of each class to validate."""
     for label, count in leaves.COUNTS.items():
         for number in range(count // 4):
-            yield Labelled(
-                f"test/{label}/leaf-{number:03d}.jpg", label, "test", partial(leaves.leaf_at_night, label, number)
-            )
+            yield Labelled(f"test/{label}/leaf-{number:03d}.jpg", label, "test", partial(night.leaf_at_night, label, number))
     for label, count in leaves.COUNTS.items():
         for number in range(count):
             split: Split = "val" if number >= count - count // 10 else "train"
@@ -140,9 +138,11 @@ def _demo(
 
 DEMOS: dict[str, Demo] = {
     "leaves": _demo("leaves", leaves.COUNTS, partial(_drawn, "leaf", leaves.COUNTS, leaves.leaf), "any-direction"),
-    "cells": _demo("cells", cells.COUNTS, partial(_drawn, "cell", cells.COUNTS, cells.cell), "any-direction"),
+    "cells": _demo("cells", cells.COUNTS, partial(_drawn, "cell", cells.COUNTS, cells.cell), "any-direction", version=2),
     "boards": _demo("boards", boards.COUNTS, partial(_drawn, "board", boards.COUNTS, boards.board), "light", version=2),
     "street": _demo("street", street.COUNTS, _street, "upright", extra=street.AGAIN + street.ALIKE, version=2),
-    "night": _demo("night", leaves.COUNTS, _night, "any-direction", extra=sum(n // 4 for n in leaves.COUNTS.values())),
+    "night": _demo(
+        "night", leaves.COUNTS, _night, "any-direction", extra=sum(n // 4 for n in leaves.COUNTS.values()), version=2
+    ),
     "digits": Demo("digits", 1797, tuple("0123456789"), "digits-1", _digits, "upright"),
 }

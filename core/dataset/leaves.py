@@ -11,10 +11,12 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image
 
-from core.dataset.canvas import SIDE, Array, X, Y, blob, blurred, color, jpeg, mix, noise, rough, step
+from core.dataset.canvas import SIDE, Array, X, Y, blurred, color, disc, jpeg, mix, noise, rough, step
 
 COUNTS = {"healthy": 220, "rust": 170, "powdery mildew": 150, "leaf spot": 130, "blight": 110}
 """Images of each class: uneven, as in a real collection."""
+HALF = np.s_[::2, ::2]
+"""Every other pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,11 @@ class _Leaf:
 def leaf(label: str, number: int) -> bytes:
     """A JPEG of the `number`-th leaf of class `label`, SIDE x SIDE pixels; the same bytes each time on one machine."""
     rng = np.random.default_rng([20, list(COUNTS).index(label), number])
-    return jpeg(_photograph(label, rng), rng, grain=0.0)
+    return jpeg(photograph(label, rng), rng, grain=0.0)
 
 
-def leaf_at_night(label: str, number: int) -> bytes:
-    """The same by a lamp in the rain: darker, bluish, blurred, grainy, drops on the lens. `number` as for `leaf`."""
-    rng = np.random.default_rng([23, list(COUNTS).index(label), number])
-    photo = _photograph(label, rng)
-    for _ in range(int(rng.integers(4, 11))):
-        drop = blob(rng, rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.05, 0.14), 0.15)
-        bent = np.roll(photo[:, ::-1, :], int(rng.integers(-20, 20)), 1)
-        photo = mix(photo, bent * 0.8 + 0.15, step(-1, 1.5, drop) * np.float32(0.8))
-    soft = np.stack([blurred(part, int(rng.integers(44, 80))) for part in photo])
-    x, y = rng.uniform(-0.6, 0.6, 2)
-    lamp = np.exp(-((X - x) ** 2 + (Y - y) ** 2) / rng.uniform(0.3, 0.8))
-    tint = color((0.62, 0.78, 1.0)) * (0.28 + rng.uniform(0, 0.12)) + color((1.0, 0.86, 0.60)) * (0.5 * lamp)
-    return jpeg(soft * tint, rng, grain=rng.uniform(0.02, 0.05))
-
-
-def _photograph(label: str, rng: np.random.Generator) -> Array:
+def photograph(label: str, rng: np.random.Generator) -> Array:
+    """A leaf of class `label` in the light of some hour of the day, as colours."""
     scene = _garden(rng)
     if rng.random() < 0.45:
         scene = _behind(scene, rng)
@@ -100,15 +88,14 @@ def _garden(rng: np.random.Generator) -> Array:
     )
     dark, light = (color(tone) for tone in moods[int(rng.integers(len(moods)))])
     angle = rng.uniform(0, 2 * pi)
-    x_far, y_far = X[::2, ::2], Y[::2, ::2]  # half the pixels will do: nothing here is sharp
-    slope = step(-1.3, 1.3, x_far * cos(angle) + y_far * sin(angle) + 0.5 * noise(rng, 3)[::2, ::2])
+    x_far, y_far = X[HALF], Y[HALF]  # half the pixels will do: nothing here is sharp
+    slope = step(-1.3, 1.3, x_far * cos(angle) + y_far * sin(angle) + 0.5 * noise(rng, 3)[HALF])
     scene = mix(np.broadcast_to(dark, (3, *x_far.shape)), light, slope)
     for _ in range(int(rng.integers(10, 22))):
         x, y, radius = rng.uniform(-1.15, 1.15), rng.uniform(-1.15, 1.15), rng.uniform(0.10, 0.30)
-        distance = np.hypot(x_far - x, y_far - y) / radius
-        disc = step(1.06, 0.90, distance) * (0.72 + 0.28 * step(0.55, 1.0, distance))
+        spot = disc(x, y, radius, HALF)
         tint = light + rng.uniform(-0.10, 0.40) * color((1.0, 0.95, 0.7)) + color(rng.normal(0, 0.04, 3))
-        scene = mix(scene, np.clip(tint, 0, 1), disc * rng.uniform(0.08, 0.42))
+        scene = mix(scene, np.clip(tint, 0, 1), spot * rng.uniform(0.08, 0.42))
     far = Image.fromarray((np.clip(scene, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
     near = np.asarray(far.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float32) / 255
     return np.ascontiguousarray(near.transpose(2, 0, 1))

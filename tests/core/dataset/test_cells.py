@@ -33,11 +33,11 @@ def test_a_cell_follows_from_its_number(label: str) -> None:
 
 def test_the_class_that_matters_most_is_the_rarest() -> None:
     assert min(COUNTS, key=COUNTS.__getitem__) == "ring form"
-    assert COUNTS["ring form"] / sum(COUNTS.values()) < 0.05
+    assert COUNTS["ring form"] / sum(COUNTS.values()) < 0.08
 
 
 def test_white_cells_have_large_nuclei_red_ones_none_and_guests_are_small() -> None:
     shares = {label: violet(label) for label in COUNTS}
-    assert min(shares["lymphocyte"], shares["monocyte"], shares["neutrophil"]) > 0.05
-    assert shares["red cell"] < 0.001
+    assert min(shares["lymphocyte"], shares["monocyte"], shares["neutrophil"]) > 0.03
+    assert shares["red cell"] < 0.002
     assert 0.0005 < shares["ring form"] < 0.02

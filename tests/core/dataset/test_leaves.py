@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.dataset.canvas import SIDE
-from core.dataset.leaves import COUNTS, ILLNESSES, leaf, leaf_at_night
+from core.dataset.leaves import COUNTS, ILLNESSES, leaf
 
 
 def pixels(label: str, number: int) -> np.ndarray:
@@ -38,14 +38,3 @@ def test_illness_shows_in_the_colours_as_it_should() -> None:
     green_over_red = {label: color[1] / color[0] for label, color in middle.items()}
     assert green_over_red["healthy"] > max(green_over_red["rust"], green_over_red["blight"], green_over_red["leaf spot"])
     assert middle["powdery mildew"][2] > max(middle["healthy"][2], middle["rust"][2])
-
-
-@pytest.mark.parametrize("label", COUNTS)
-def test_at_night_a_leaf_is_darker_and_still_follows_from_its_number(label: str) -> None:
-    night = leaf_at_night(label, 1)
-    assert night == leaf_at_night(label, 1)
-    by_night, by_day = (
-        float(np.mean([np.asarray(Image.open(io.BytesIO(draw(label, n)))).mean() for n in range(6)]))
-        for draw in (leaf_at_night, leaf)
-    )
-    assert by_night < 0.6 * by_day
