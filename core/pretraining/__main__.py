@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m core.pretraining", description=__doc__.splitlines()[0] if __doc__ else ""
     )
-    parser.add_argument("--minutes", type=float, default=60, help="of training, over all parts")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[54, 120], help="of each round of training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--state", type=Path, default=Path("pretraining.pt"), help="where the training itself is kept")

@@ -3,11 +3,15 @@
 Losses: which kind of thing, of filling and of ground (cross-entropy over many kinds), which limbs are there, how many end
 and where, the silhouette, pose and light, colours; and that two views of one scene are the same one (NT-Xent, Chen et al.
 2020). One view is the scene in other colours, the other is a piece of it besides. An average of the weights over the last
-steps is what is kept (as in Tarvainen and Valpola 2017). The rate is constant, then falls for the last third of the time.
+steps is what is kept (as in Tarvainen and Valpola 2017). Rounds follow each other (warm restarts, Loshchilov and Hutter
+2017): in each the images grow and the rate is constant, then falls for the last third of its time. In the first the two
+views of a scene never share their colours, so that form is what is learned; from the second on most do, so that colour,
+by which cells are told apart, is not unlearned.
 """
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -35,12 +39,14 @@ class Settings:
     lr: float = 1.5e-3
     weight_decay: float = 0.05
     sides: tuple[tuple[float, int], ...] = ((0.0, 48), (0.45, 64), (0.85, 96))
-    """From which share of the time on the images have which side: small ones are soon learned from, and many."""
+    """From which share of a round on the images have which side: small ones are soon learned from, and many."""
     warmup_steps: int = 500
     falling_share: float = 0.3
     average: float = 0.998
     contrast: float = 0.2
     """Weight of the loss between views."""
+    same_colors: float = 0.7
+    """Share of the scenes whose two views have the same colours, from the second round on."""
     uses: int = 1
     """Steps that each scene serves in."""
 
@@ -224,18 +230,30 @@ def contrast(embeddings: Tensor, temperature: float = 0.2) -> Tensor:
 
 
 def rate(share: float, step: int, settings: Settings) -> float:
-    """Of the full rate, after `share` of the time and `step` steps."""
+    """Of the full rate, after `share` of a round and `step` steps."""
     left = min(1.0, max(0.0, (1 - share) / settings.falling_share))
     return min(1.0, (step + 1) / settings.warmup_steps) * math.sin(left * math.pi / 2) ** 2
 
 
+def views_of(images: Tensor, same_colors: float, rng: torch.Generator) -> Tensor:
+    """(2B, 3, S, S): each of `images` (B, 3, S, S) whole and a piece of it, recoloured alike in a share of them."""
+    whole = recolored(images, rng)
+    alike = (torch.rand(len(images), generator=rng) < same_colors)[:, None, None, None]
+    pieces = cropped(torch.where(alike, whole, images), rng)
+    return torch.cat([whole, torch.where(alike, pieces, recolored(pieces, rng))])
+
+
 def step(
-    learning: Learning, scenes: Scenes, settings: Settings, factor: float, half: torch.dtype | None
+    learning: Learning,
+    scenes: Scenes,
+    settings: Settings,
+    factor: float,
+    half: torch.dtype | None,
+    same_colors: float = 0.0,
 ) -> dict[str, float]:
     """One step of the optimizer; the losses by name, and how often the kind of thing was right."""
-    rng = learning.rng
     images = scenes.images.float() / 255
-    views = torch.cat([recolored(images, rng), recolored(cropped(images, rng), rng)])
+    views = views_of(images, same_colors, learning.rng)
     answers = Answers(*(torch.cat([part, part]) for part in scenes.answers))
     whole = torch.arange(len(views)) < len(images)
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
@@ -271,18 +289,31 @@ def _average(learning: Learning, settings: Settings) -> None:
             tensor.copy_(new[name])
 
 
-def run(learning: Learning, settings: Settings, *, minutes: float, file: Path, half: torch.dtype | None) -> None:
-    """Train until `minutes` of training are over, counted over all parts; print and save now and then."""
+def placed(seconds: float, minutes: Sequence[float]) -> tuple[int, float]:
+    """Which of the rounds of so many `minutes` is under way, from 0, and its share that is over; 1 where all are."""
+    for number, length in enumerate(minutes):
+        if seconds < 60 * length:
+            return number, seconds / (60 * length)
+        seconds -= 60 * length
+    return len(minutes) - 1, 1.0
+
+
+def run(
+    learning: Learning, settings: Settings, *, minutes: Sequence[float], file: Path, half: torch.dtype | None
+) -> None:
+    """Train until rounds of so many `minutes` are over, counted over all parts; print and save now and then."""
     world = make_world(settings.seed)
     pool, side = None, 0
     shown: list[dict[str, float]] = []
     at, saved, before = time.monotonic(), time.monotonic(), learning.seconds
     learning.model.train()
-    while (share := learning.seconds / (60 * minutes)) < 1:
+    while (now := placed(learning.seconds, minutes))[1] < 1:
+        number, share = now
         wanted = max(at_share for at_share in settings.sides if at_share[0] <= share)[1]
         if pool is None or side != wanted:
             side, pool = wanted, Pool(world, settings, learning.rng, wanted)
-        shown.append(step(learning, pool.take(), settings, rate(share, learning.step, settings), half))
+        same = settings.same_colors if number else 0.0
+        shown.append(step(learning, pool.take(), settings, rate(share, learning.step, settings), half, same))
         learning.seconds = before + time.monotonic() - at
         if learning.step % 200 == 0:
             means = {name: sum(one[name] for one in shown) / len(shown) for name in shown[0]}

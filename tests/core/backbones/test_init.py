@@ -104,10 +104,11 @@ def test_an_unknown_name_is_refused_and_leaves_no_file(workspace: Workspace, nam
 
 
 def test_a_card_says_whether_its_weights_are_here(workspace: Workspace) -> None:
+    assert card("thaw-small", workspace).local
     assert not card("resnet18", workspace).local
     (workspace.weights / "resnet18-f37072fd.pth").write_bytes(b"")
     assert card("resnet18", workspace).local
-    assert {one.name for one in cards(workspace) if one.local} == {"resnet18"}
+    assert {one.name for one in cards(workspace) if one.local} == {"resnet18", "thaw-small"}
 
 
 def test_weights_in_torchs_own_cache_are_here(workspace: Workspace, tmp_path: Path) -> None:

@@ -52,6 +52,24 @@ def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
     assert learn.rate(1.0, 100, settings) == 0
 
 
+def test_rounds_follow_each_other() -> None:
+    rounds = (1, 3)
+    assert learn.placed(0, rounds) == (0, 0)
+    assert learn.placed(45, rounds) == (0, 0.75)
+    assert learn.placed(60, rounds) == (1, 0)
+    assert learn.placed(60 + 135, rounds) == (1, 0.75)
+    assert learn.placed(240, rounds) == (1, 1)
+
+
+def test_views_share_their_colours_where_they_are_asked_to() -> None:
+    flat = torch.rand(64, 3, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 32, 32)
+    apart = {}
+    for share in (0.0, 1.0):
+        whole, piece = learn.views_of(flat, share, torch.Generator().manual_seed(1)).mean((2, 3)).chunk(2)
+        apart[share] = float((whole - piece).abs().max())
+    assert apart[1.0] < 0.02 < 0.2 < apart[0.0]
+
+
 def test_the_contrast_is_low_where_partners_are_alike_and_high_where_they_are_swapped() -> None:
     vectors = F.normalize(torch.eye(8), dim=1)
     together, swapped = torch.cat([vectors, vectors]), torch.cat([vectors, vectors.roll(1, 0)])
@@ -70,7 +88,7 @@ def test_a_training_of_a_moment_saves_itself_and_packs_into_the_backbone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     learning = learn.begin(SMALL)
-    learn.run(learning, SMALL, minutes=0.01, file=tmp_path / "state.pt", half=None)
+    learn.run(learning, SMALL, minutes=[0.005, 0.005], file=tmp_path / "state.pt", half=None)
     assert learn.resume(tmp_path / "state.pt", SMALL).step == learning.step > 0
     size = pack(learning, SMALL, tmp_path / "w.safetensors")
     assert size == (tmp_path / "w.safetensors").stat().st_size < 12_000_000
