@@ -39,7 +39,9 @@ class Settings:
     lr: float = 1.5e-3
     weight_decay: float = 0.05
     sides: tuple[tuple[float, int], ...] = ((0.0, 48), (0.45, 64), (0.85, 96))
-    """From which share of a round on the images have which side: small ones are soon learned from, and many."""
+    """From which share of the first round on the images have which side: small ones are soon learned from, and many."""
+    later_sides: tuple[tuple[float, int], ...] = ((0.0, 64), (0.75, 96))
+    """The same for the rounds after the first: what is fine is only seen in large images."""
     warmup_steps: int = 500
     falling_share: float = 0.3
     average: float = 0.998
@@ -208,7 +210,7 @@ def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Ten
 
 WEIGHTS = {
     "thing": 1.0,
-    "fill": 0.5,
+    "fill": 1.0,
     "ground": 0.4,
     "others": 0.1,
     "limbs": 0.5,
@@ -309,7 +311,8 @@ def run(
     learning.model.train()
     while (now := placed(learning.seconds, minutes))[1] < 1:
         number, share = now
-        wanted = max(at_share for at_share in settings.sides if at_share[0] <= share)[1]
+        sides = settings.later_sides if number else settings.sides
+        wanted = max(at_share for at_share in sides if at_share[0] <= share)[1]
         if pool is None or side != wanted:
             side, pool = wanted, Pool(world, settings, learning.rng, wanted)
         same = settings.same_colors if number else 0.0

@@ -23,6 +23,7 @@ REAL = sorted({card.family: card.name for card in sorted(cards(), key=lambda car
 """The smallest of each family: these take a step on real numbers, all others on the meta device."""
 
 
+@cache
 def tree_of(name: str) -> LayerTree:
     return layer_tree(name, classes=CLASSES, image_size=SIZE[name])
 

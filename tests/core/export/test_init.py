@@ -129,7 +129,7 @@ def test_a_training_in_this_process_is_not_touched_by_an_export_apart(run_folder
     scope: dict = {}
     exec(TRAINING, scope)
     done, beside = threading.Event(), []
-    thread = threading.Thread(target=lambda: beside.extend(scope["losses"](10**6, lambda: done.wait(0.03))))
+    thread = threading.Thread(target=lambda: beside.extend(scope["losses"](10**6, lambda: done.wait(0.3))))
     thread.start()
     report = export_apart(run_folder, "onnx", tmp_path / "model.onnx")
     done.set()

@@ -10,7 +10,7 @@ from core.pretraining import learn
 from core.pretraining.pack import pack
 from core.pretraining.scenes import draw, make_world
 
-SMALL = learn.Settings(batch=16, sides=((0.0, 32),), warmup_steps=1)
+SMALL = learn.Settings(batch=16, sides=((0.0, 32),), later_sides=((0.0, 32),), warmup_steps=1)
 WORLD = make_world(0)
 
 
