@@ -21,7 +21,10 @@ from core.words import LANGUAGES, Value, say
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 WEIGHTS = ("pretrained", "bundled", "random")
-STRATEGIES = ("head", "last-stage", "last-two-stages", "layerwise", "full", "scratch")
+STRATEGIES = (
+    "head", "last-stage", "last-two-stages", "layerwise", "full", "first-stages", "middle", "gradual", "lp-ft", "norm",
+    "bias", "lora", "scratch",
+)  # fmt: skip
 FORMATS = ("safetensors", "onnx")
 MODULES = {
     "train": "train",

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import psutil
 import torch
 from torch import nn
 
@@ -47,6 +48,13 @@ def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: to
 def measuring_batch(device: torch.device) -> int:
     """Images to look at together without learning: few on a CPU, whose caches they fit then and where one waits for them."""
     return 32 if device.type == "cpu" else 256
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that torch has held on a GPU so far; elsewhere what this whole process holds now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)
 
 
 def _bf16_products() -> bool:

@@ -1,11 +1,14 @@
 """Event: everything a run says; Command: everything a run can be told. Plain frozen data that serialises to JSON.
 
-Equal recipes on one machine give equal event streams but for `clock`, the only field that holds wall time.
+Equal recipes and amendments on one machine give equal event streams but for `clock` and the figures of `Preflight`:
+wall time and memory.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from core.recipe import BlockRule
 
 Outcome = Literal["finished", "stopped", "paused", "interrupted", "discarded", "failed"]
 
@@ -52,6 +55,80 @@ class Started(_Event):
     steps_per_epoch: int
     epochs: int
     step: int = Field(description="Steps done before: 0, or where a continuation begins.")
+
+
+class Preflight(_Event):
+    """One step on real images that was forgotten again: what each step will cost. Told once, before the first one."""
+
+    kind: Literal["preflight"] = "preflight"
+    seconds_per_step: float
+    memory_bytes: int = Field(description="The most that was held on a GPU; on a CPU what the whole process held.")
+
+
+class Replanned(_Event):
+    """From the next step on other blocks learn, or at other rates: a person said so, or the timeline of the recipe."""
+
+    kind: Literal["replanned"] = "replanned"
+    cause: Literal["person", "timeline"]
+    step: int = Field(description="Steps done before.")
+    epoch: int
+    rules: tuple[BlockRule, ...] = Field(description="All that hold from now on, those of the timeline included.")
+    lr: float = Field(description="Base learning rate, before the schedule.")
+    parameters_trainable: int
+    groups: tuple[GroupInfo, ...]
+    held: tuple[str, ...]
+
+
+class Memory(_Event):
+    """The device ran out of memory and the step was repeated in smaller parts, whose gradients are added up."""
+
+    kind: Literal["memory"] = "memory"
+    step: int = Field(description="Steps done before.")
+    images_at_once: int = Field(description="From now on; a step learns from as many images as before.")
+
+
+class Reading(NamedTuple):
+    """What one step did to one block's own weights and statistics: Euclidean lengths. None where it is no finite number."""
+
+    gradient: float | None
+    """Of its weights, before clipping."""
+    update: float | None
+    """By how much the step moved them."""
+    weight: float | None
+    """Of the weights themselves; update / weight is the ratio by which they moved."""
+    distance: float | None
+    """From the weights at the start of the run. Exactly 0 for a frozen block."""
+    drift: float | None
+    """The same of its statistics (BatchNorm). Exactly 0 for a frozen block."""
+
+
+class Readings(_Event):
+    """The instruments after a step: a reading by path of each block that owns weights or statistics itself."""
+
+    kind: Literal["readings"] = "readings"
+    step: int = Field(description="1-based: the step that was measured.")
+    epoch: int
+    blocks: dict[str, Reading]
+
+
+class Frame(BaseModel):
+    """One image of the film strip."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    image: str = Field(description="SHA-256 of the file.")
+    label: int
+    said: int = Field(description="The class that the model names first.")
+    confidence: float = Field(description="Its probability.")
+    truth: float = Field(description="Probability of the image's own class.")
+
+
+class Film(_Event):
+    """What the model says after an epoch about the same few validation images."""
+
+    kind: Literal["film"] = "film"
+    epoch: int
+    step: int
+    frames: tuple[Frame, ...]
 
 
 class StepDone(_Event):
@@ -159,7 +236,21 @@ class Ended(_Event):
 
 
 Event = Annotated[
-    Preparing | Started | StepDone | Measuring | EpochDone | Saved | Notice | Tested | Ended, Field(discriminator="kind")
+    Preparing
+    | Started
+    | Preflight
+    | StepDone
+    | Replanned
+    | Memory
+    | Readings
+    | Measuring
+    | EpochDone
+    | Film
+    | Saved
+    | Notice
+    | Tested
+    | Ended,
+    Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -192,5 +283,13 @@ class Interrupt(_Command):
     kind: Literal["interrupt"] = "interrupt"
 
 
-Command = Annotated[Stop | Pause | Discard | Interrupt, Field(discriminator="kind")]
+class Amend(_Command):
+    """From the next step on: other rules, another base learning rate, or both. The run goes on."""
+
+    kind: Literal["amend"] = "amend"
+    rules: tuple[BlockRule, ...] | None = Field(default=None, description="All that shall hold; None: as they are.")
+    lr: float | None = Field(default=None, gt=0.0, le=10.0, description="None: as it is.")
+
+
+Command = Annotated[Stop | Pause | Discard | Interrupt | Amend, Field(discriminator="kind")]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -20,6 +20,8 @@ class Parameter:
     """Numbers in it."""
     dims: int
     """Its number of dimensions; at most 1 for biases and norms."""
+    rows: int = 0
+    """Size of its first dimension, which is that of the outputs; 0 where it is not known or has none."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from torch import nn
 
 from core.plan import Plan
 
-Schedule = Literal["cosine", "step", "constant"]
+Schedule = Literal["cosine", "one-cycle", "step", "plateau", "constant"]
+Kind = Literal["sgd", "adam", "adamw", "rmsprop"]
+RISING, LOWEST, LAST = 0.3, 1 / 25, 1e-4
+"""One-cycle: share of the run in which the rate rises, where it begins and where it ends (torch's own defaults)."""
 
 
 def lr_factor(
@@ -28,10 +31,18 @@ def lr_factor(
     et al. 2017, section 2.2; its last step has the full rate. Then, with T steps in all:
     `cosine`: (1 + cos(pi * (step - W) / (T - W))) / 2, half a cosine that would reach zero at step T, one after the last
     (SGDR, Loshchilov & Hutter 2017, eq. 5, without restarts); `step`: step_factor ** floor(epoch / step_epochs), epochs
-    counted from the first, warm-up included (He et al. 2016); `constant`: 1.
+    counted from the first, warm-up included (He et al. 2016); `constant` and `plateau`: 1, of which the loop takes a part
+    when the validation loss stands still. `one-cycle` has its own warm-up: half a cosine from 1/25 to 1 in the first three
+    tenths of the run (or in W steps, if these are more), then half a cosine down to 1e-4 (Smith & Topin 2018).
     """
     total = steps_per_epoch * epochs
     warmup = min(round(warmup_epochs * steps_per_epoch), total)
+    if schedule == "one-cycle":
+        rise = min(max(warmup, round(RISING * total), 1), total)
+        if step < rise:
+            return LOWEST + (1 - LOWEST) * (1 - math.cos(math.pi * (step + 1) / rise)) / 2
+        done = min((step - rise + 1) / max(total - rise, 1), 1.0)
+        return LAST + (1 - LAST) * (1 + math.cos(math.pi * done)) / 2
     if step < warmup:
         return (step + 1) / warmup
     if schedule == "cosine":
@@ -45,6 +56,7 @@ def lr_factor(
 def apply_plan(model: nn.Module, plan: Plan) -> None:
     """Set `requires_grad` of every parameter as `plan` says. Raises ValueError if the two do not name the same ones."""
     learning = {name for group in plan.groups for name in group.parameters}
+    learning -= {name for adapter in plan.adapters for name in adapter.names}
     named = dict(model.named_parameters())
     if odd := named.keys() ^ (learning | plan.frozen):
         raise ValueError(f"plan and network disagree about {sorted(odd)[:5]}")
@@ -66,24 +78,27 @@ def make_optimizer(
     model: nn.Module,
     plan: Plan,
     *,
-    kind: Literal["sgd", "adam", "adamw"],
+    kind: Kind,
     lr: float,
     momentum: float,
     weight_decay: float,
+    nesterov: bool = False,
+    adapters: Mapping[str, nn.Parameter] | None = None,
 ) -> torch.optim.Optimizer:
     """An optimizer over exactly the parameters that learn, in the groups of `plan`; frozen ones never enter it.
 
-    Each group keeps `name`, `names` and `lr_scale`; weight decay applies only where the group says so. For Adam it is the L2
-    term of the gradient, for AdamW decoupled (Loshchilov & Hutter 2019). The fused kernels take a third of the loop's time
-    on a CPU, too.
+    Each group keeps `name`, `names`, `lr_scale` and `pull`; weight decay applies only where the group says so. For AdamW it
+    is decoupled (Loshchilov & Hutter 2019), for the others the L2 term of the gradient. `adapters` are the matrices that the
+    plan names and the model does not hold. The fused kernels take a third of the loop's time on a CPU, too.
     """
-    named = dict(model.named_parameters())
+    named = {**dict(model.named_parameters()), **(adapters or {})}
     groups: list[dict[str, Any]] = [
         {
             "params": [named[name] for name in group.parameters],
             "name": group.name,
             "names": list(group.parameters),
             "lr_scale": group.lr_scale,
+            "pull": group.pull,
             "lr": lr * group.lr_scale,
             "weight_decay": weight_decay if group.decay else 0.0,
         }
@@ -91,7 +106,9 @@ def make_optimizer(
     ]
     fused = next(model.parameters()).device.type in {"cpu", "cuda"}
     if kind == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=momentum, fused=fused)
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0, fused=fused)
+    if kind == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=lr, momentum=momentum)
     if kind == "adam":
         return torch.optim.Adam(groups, lr=lr, fused=fused)
     return torch.optim.AdamW(groups, lr=lr, fused=fused)
@@ -114,11 +131,16 @@ def state_by_name(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]
 
 
 def load_state_by_name(optimizer: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put back what `state_by_name` gave; names that the optimizer does not hold are left out."""
+    """Put back what `state_by_name` gave; names that the optimizer does not hold are left out.
+
+    SGD cannot go on with memories of some parameters only: the others get a momentum of 0, with which they begin anyway.
+    """
     for group in optimizer.param_groups:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             if name in state:
                 optimizer.state[parameter] = {key: _placed(key, value, parameter) for key, value in state[name].items()}
+            elif state and isinstance(optimizer, torch.optim.SGD) and group["momentum"]:
+                optimizer.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter, requires_grad=False)}
 
 
 def _placed(key: str, value: Any, parameter: torch.Tensor) -> Any:

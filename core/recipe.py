@@ -28,6 +28,7 @@ ALLOWED = {
     "bool_type": "true, false",
     "string_pattern_mismatch": "auto, cpu, cuda, cuda:1, mps",
     "string_too_long": "… ≤ {max_length}",
+    "too_long": "… ≤ {max_length}",
 }
 """What a field may be, by the kind of a mistake, in signs that need no translation. Only the device has a pattern."""
 WHOLE = {"nothing_left", "warmup_too_long", "rule_twice"}
@@ -46,6 +47,13 @@ class BlockRule(_Frozen):
     path: str = Field(description="Dotted module path such as 'layer3.1.bn2', or a parameter's own name; '' is the network.")
     trainable: bool | None = None
     lr_scale: float | None = Field(default=None, ge=0.0, le=1000.0)
+    adapter: int | None = Field(
+        default=None, ge=0, le=1024, description="Rank of a low-rank adapter beside each frozen weight; 0: none."
+    )
+    pull: float | None = Field(
+        default=None, ge=0.0, le=10.0, description="L2-SP: strength of the pull back to the weights it started from."
+    )
+    since: int = Field(default=1, ge=1, le=10_000, description="Epoch from which on this rule holds, 1-based.")
 
 
 class Augment(_Frozen):
@@ -104,18 +112,49 @@ class Recipe(_Frozen):
     # training
     epochs: int = Field(default=10, ge=1, le=10_000)
     batch_size: int = Field(default=32, ge=1, le=8192)
-    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    accumulate: int = Field(
+        default=1, ge=1, le=1024, description="Batches whose gradients make one step: it learns from their images together."
+    )
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "adamw"
     lr: float = Field(default=1e-3, gt=0.0, le=10.0)
-    momentum: float = Field(default=0.9, ge=0.0, lt=1.0, description="SGD only.")
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0, description="SGD and RMSprop only.")
+    nesterov: bool = Field(default=False, description="SGD only.")
     weight_decay: float = Field(default=0.01, ge=0.0, le=10.0)
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    clip_norm: float = Field(default=0.0, ge=0.0, le=1e6, description="Gradients longer than this are cut to it; 0: never.")
+    schedule: Literal["cosine", "one-cycle", "step", "plateau", "constant"] = "cosine"
     step_epochs: int = Field(default=5, ge=1, le=10_000, description="Step decay: epochs between two steps.")
-    step_factor: float = Field(default=0.1, gt=0.0, le=1.0, description="Step decay: factor at each step.")
+    step_factor: float = Field(default=0.1, gt=0.0, le=1.0, description="Step decay and plateau: factor at each step.")
+    plateau_epochs: int = Field(default=2, ge=1, le=10_000, description="Plateau: epochs without gain before a step.")
     warmup_epochs: float = Field(default=0.5, ge=0.0, le=1000.0)
+    # what is made small, and what keeps it from learning by heart
+    loss: Literal["cross-entropy", "weighted", "focal"] = Field(
+        default="cross-entropy", description="'weighted': every class counts equally, however rare."
+    )
+    focal_gamma: float = Field(default=2.0, ge=0.0, le=10.0, description="Focal loss: how little easy images count.")
+    balanced: bool = Field(default=False, description="Each class is drawn equally often in an epoch, however rare.")
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    mixup: float = Field(default=0.0, ge=0.0, le=10.0, description="Alpha of the share in which images are mixed; 0: off.")
+    cutmix: float = Field(
+        default=0.0, ge=0.0, le=10.0, description="Alpha of the area in which one image is pasted into another; 0: off."
+    )
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0, description="Share of the features hidden from the head.")
+    stochastic_depth: float | None = Field(
+        default=None,
+        ge=0.0,
+        lt=1.0,
+        description="Chance to skip the last block, less before; null: the network's own.",
+    )
+    ema: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Decay of a moving average of the weights, which is what is kept; 0: off."
+    )
     metric: Literal["accuracy", "macro_f1", "loss"] = Field(default="accuracy", description="Of the validation images.")
     patience: int = Field(
         default=0, ge=0, le=10_000, description="Early stopping after so many epochs without gain; 0: off."
+    )
+    # what is watched
+    instruments: bool = Field(default=True, description="Gradients, updates and distances of every block are measured.")
+    film: tuple[str, ...] = Field(
+        default=(), max_length=12, description="SHA-256 of the validation images to follow; none: Thaw picks some."
     )
     # machine
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
@@ -141,10 +180,9 @@ class Recipe(_Frozen):
         """A new recipe with some fields replaced. Raises RecipeError as `parse` does."""
         return _checked({**self.model_dump(), **changes})
 
-    def with_rule(self, path: str, *, trainable: bool | None = None, lr_scale: float | None = None) -> "Recipe":
+    def with_rule(self, path: str, **said: Any) -> "Recipe":
         """A new recipe in which `path` says what is given here; fields left None keep what the block said before."""
         kept = {rule.path: rule.model_dump() for rule in self.rules}
-        said = {"trainable": trainable, "lr_scale": lr_scale}
         kept[path] = {"path": path, **kept.get(path, {}), **{key: value for key, value in said.items() if value is not None}}
         return self.changed(rules=tuple(kept.values()), strategy="custom")
 

@@ -1,6 +1,6 @@
 """Presets that write rules onto a tree: what most people want to learn, in one click."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from core.errors import RecipeError
@@ -13,15 +13,18 @@ TRUNK_SCALE = 0.1
 (Girshick et al. 2014, R-CNN, section 2.3)."""
 STAGE_DECAY = 0.65
 """Rate of a stage relative to the one above it: layer-wise decay of BEiT (Bao et al. 2022, table 11) for the base size."""
+RANK = 8
+"""Of adapters: LoRA (Hu et al. 2022, table 6) finds that 4 to 8 are enough."""
+
+Rules = tuple[BlockRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A preset. Its words stand in the catalogues as `strategy.<name>.title` and `.help`."""
+    """A preset. Its words stand in the catalogues as `strategy.<name>.title`, `.help` and `.source`."""
 
     name: str
-    rules: Callable[[LayerTree, bool], tuple[BlockRule, ...]]
-    """Tree, and whether the trunk already knows something, to rules."""
+    rules: Callable[[LayerTree, Recipe], Rules]
     weights: str | None = None
     """The weights it starts from; None leaves the person's choice."""
 
@@ -33,6 +36,10 @@ class Strategy:
         """What it does and when to take it."""
         return say(f"strategy.{self.name}.help", language)
 
+    def source(self, language: str = "en") -> str:
+        """Who proposed it."""
+        return say(f"strategy.{self.name}.source", language)
+
 
 def apply_strategy(recipe: Recipe, strategy: str, tree: LayerTree) -> Recipe:
     """`recipe` with the rules that `strategy` writes onto `tree`, all earlier rules gone.
@@ -42,33 +49,108 @@ def apply_strategy(recipe: Recipe, strategy: str, tree: LayerTree) -> Recipe:
     if strategy not in STRATEGIES:
         raise RecipeError("strategy.unknown", name=strategy, known=", ".join(STRATEGIES))
     preset = STRATEGIES[strategy]
-    weights = preset.weights or recipe.weights
-    rules = preset.rules(tree, weights != "random")
-    return recipe.changed(strategy=strategy, weights=weights, rules=rules)
+    recipe = recipe.changed(weights=preset.weights or recipe.weights)
+    return recipe.changed(strategy=strategy, rules=preset.rules(tree, recipe))
 
 
-def _head(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
+def known(recipe: Recipe) -> bool:
+    """The trunk already knows something, which large steps would destroy."""
+    return recipe.weights != "random"
+
+
+def _trunk_scale(recipe: Recipe) -> float | None:
+    return TRUNK_SCALE if known(recipe) else None
+
+
+def _frozen_but(tree: LayerTree, recipe: Recipe, paths: Iterable[str], since: int = 1) -> Rules:
+    """Everything is frozen but the head and, from epoch `since` on, `paths`; these at the rate of a trunk."""
+    scale = _trunk_scale(recipe)
+    return (
+        BlockRule(path="", trainable=False, lr_scale=scale),
+        *(BlockRule(path=path, trainable=True, since=since) for path in paths),
+        BlockRule(path=tree.head, trainable=True, lr_scale=None if scale is None else 1.0),
+    )
+
+
+def _head(tree: LayerTree, recipe: Recipe) -> Rules:
     return (BlockRule(path="", trainable=False), BlockRule(path=tree.head, trainable=True))
 
 
-def _last(count: int) -> Callable[[LayerTree, bool], tuple[BlockRule, ...]]:
-    def rules(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
-        rows = [row for stage in tree.stages[-count:] for row in stage if _learns(row)]
-        return (
-            BlockRule(path="", trainable=False, lr_scale=TRUNK_SCALE if known else None),
-            *(BlockRule(path=row.path, trainable=True) for row in rows),
-            BlockRule(path=tree.head, trainable=True, lr_scale=1.0 if known else None),
-        )
-
-    return rules
+def _learning(blocks: Iterable[Block]) -> list[str]:
+    """Those that have something that learns, or that must know whether their surroundings do."""
+    return [block.path for block in blocks if block.total > 0 or block.type == "Dropout"]
 
 
-def _learns(row: Block) -> bool:
-    """It has something that learns, or that must know whether its surroundings do."""
-    return row.total > 0 or row.type == "Dropout"
+def _stages(tree: LayerTree, start: int, stop: int) -> list[str]:
+    return _learning(block for stage in tree.stages[start:stop] for block in stage)
 
 
-def _layerwise(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
+def _last(count: int) -> Callable[[LayerTree, Recipe], Rules]:
+    return lambda tree, recipe: _frozen_but(tree, recipe, _stages(tree, len(tree.stages) - count, len(tree.stages)))
+
+
+def _first_stages(tree: LayerTree, recipe: Recipe) -> Rules:
+    """The first third of the stages, rounded up."""
+    return _frozen_but(tree, recipe, _stages(tree, 0, -(-len(tree.stages) // 3)))
+
+
+def _middle(tree: LayerTree, recipe: Recipe) -> Rules:
+    """All but the first and the last third of the stages, rounded down."""
+    third = len(tree.stages) // 3
+    return _frozen_but(tree, recipe, _stages(tree, third, len(tree.stages) - third))
+
+
+def _outside(tree: LayerTree) -> list[str]:
+    """Parameters that belong to no row, such as a ViT's class token."""
+    inside = {p.name for row in tree.rows for p in row.all_parameters()}
+    return [p.name for p in tree.root.all_parameters() if p.name not in inside]
+
+
+def _gradual(tree: LayerTree, recipe: Recipe) -> Rules:
+    """One stage more at a time, the last one first, so that all learn in the last third of the epochs."""
+    stages = len(tree.stages)
+    span = max(1, round(recipe.epochs * 2 / 3))
+    scale = _trunk_scale(recipe)
+    late = {at: min(recipe.epochs, 1 + max(1, round((stages - at) * span / stages))) for at in range(stages)}
+    return (
+        BlockRule(path="", trainable=False, lr_scale=scale),
+        *(BlockRule(path=name, trainable=True, since=late[0]) for name in _outside(tree)),
+        *(
+            BlockRule(path=path, trainable=True, since=late[at])
+            for at, stage in enumerate(tree.stages)
+            for path in _learning(stage)
+        ),
+        BlockRule(path=tree.head, trainable=True, lr_scale=None if scale is None else 1.0),
+    )
+
+
+def _lp_ft(tree: LayerTree, recipe: Recipe) -> Rules:
+    """The head alone for a third of the epochs, then everything."""
+    since = min(recipe.epochs, 1 + max(1, recipe.epochs // 3))
+    return _frozen_but(tree, recipe, [*_outside(tree), *_stages(tree, 0, len(tree.stages))], since)
+
+
+def _norm(tree: LayerTree, recipe: Recipe) -> Rules:
+    norms = [block.path for block in tree.blocks() if "Norm" in block.type and block.parameters]
+    return (BlockRule(path="", trainable=False), *(BlockRule(path=path, trainable=True) for path in norms), *_new(tree))
+
+
+def _bias(tree: LayerTree, recipe: Recipe) -> Rules:
+    names = [p.name for p in tree.root.all_parameters() if p.name.endswith("bias")]
+    head = {p.name for p in tree[tree.head].all_parameters()}
+    biases = (BlockRule(path=name, trainable=True) for name in names if name not in head)
+    return (BlockRule(path="", trainable=False), *biases, *_new(tree))
+
+
+def _lora(tree: LayerTree, recipe: Recipe) -> Rules:
+    return (BlockRule(path="", trainable=False, adapter=RANK), *_new(tree))
+
+
+def _new(tree: LayerTree) -> Rules:
+    return (BlockRule(path=tree.head, trainable=True),)
+
+
+def _layerwise(tree: LayerTree, recipe: Recipe) -> Rules:
     scales = [round(STAGE_DECAY ** (len(tree.stages) - i), 6) for i in range(len(tree.stages))]
     return (
         BlockRule(path="", lr_scale=scales[0]),
@@ -82,13 +164,12 @@ def _layerwise(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
     )
 
 
-def _full(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
-    if not known:
-        return ()
-    return (BlockRule(path="", lr_scale=TRUNK_SCALE), BlockRule(path=tree.head, lr_scale=1.0))
+def _everything(tree: LayerTree, recipe: Recipe) -> Rules:
+    """One rate, a tenth where a large one would wash pretrained weights away."""
+    return (BlockRule(path="", lr_scale=TRUNK_SCALE),) if recipe.weights not in ("random", "bundled") else ()
 
 
-def _scratch(tree: LayerTree, known: bool) -> tuple[BlockRule, ...]:
+def _scratch(tree: LayerTree, recipe: Recipe) -> Rules:
     return ()
 
 
@@ -99,8 +180,15 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("last-stage", _last(1)),
         Strategy("last-two-stages", _last(2)),
         Strategy("layerwise", _layerwise),
-        Strategy("full", _full),
+        Strategy("full", _everything),
+        Strategy("first-stages", _first_stages),
+        Strategy("middle", _middle),
+        Strategy("gradual", _gradual),
+        Strategy("lp-ft", _lp_ft),
+        Strategy("norm", _norm),
+        Strategy("bias", _bias),
+        Strategy("lora", _lora),
         Strategy("scratch", _scratch, weights="random"),
     )
 }
-"""In the order in which they learn more."""
+"""The common ones in the order in which they learn more, then the special ones, then the baseline."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Card", "Network", "Source", "build", "card", "cards", "check_image_size", "fetch", "layer_tree"]
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 """Of what is cached here; another number makes all of it be computed again."""
 
 

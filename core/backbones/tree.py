@@ -183,7 +183,8 @@ def _read(module: nn.Module, path: str, costs: _Costs) -> Block:
         path=path,
         type=type(module).__name__,
         parameters=tuple(
-            Parameter(f"{prefix}{name}", p.numel(), p.dim()) for name, p in module.named_parameters(recurse=False)
+            Parameter(f"{prefix}{name}", p.numel(), p.dim(), p.shape[0] if p.dim() else 0)
+            for name, p in module.named_parameters(recurse=False)
         ),
         children=children,
         statistics="running_mean" in dict(module.named_buffers(recurse=False)),

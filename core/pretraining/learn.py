@@ -300,9 +300,7 @@ def placed(seconds: float, minutes: Sequence[float]) -> tuple[int, float]:
     return len(minutes) - 1, 1.0
 
 
-def run(
-    learning: Learning, settings: Settings, *, minutes: Sequence[float], file: Path, half: torch.dtype | None
-) -> None:
+def run(learning: Learning, settings: Settings, *, minutes: Sequence[float], file: Path, half: torch.dtype | None) -> None:
     """Train until rounds of so many `minutes` are over, counted over all parts; print and save now and then."""
     world = make_world(settings.seed)
     pool, side = None, 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,10 +18,24 @@ class Classification:
 
     label_smoothing: float = 0.0
     """Share of the target spread evenly over all classes: Szegedy et al. 2016, section 7. Training only."""
+    weights: Tensor | None = None
+    """(C,) how much an image of each class counts, on the device of the outputs; None: all alike. Training only."""
+    gamma: float = 0.0
+    """Focal loss: each image counts (1 - p)^gamma, p being the probability of its class (Lin et al. 2017, eq. 4)."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats, in single precision whatever the outputs are in."""
-        return F.cross_entropy(outputs.float(), targets, label_smoothing=self.label_smoothing)
+        logits = outputs.float()
+        each = F.cross_entropy(logits, targets, weight=self.weights, label_smoothing=self.label_smoothing, reduction="none")
+        if self.gamma > 0:
+            sure = F.cross_entropy(logits, targets, reduction="none").neg().exp()
+            each = each * (1 - sure).clamp(min=0) ** self.gamma
+        return each.mean()
+
+    @staticmethod
+    def evened(counts: Tensor) -> Tensor:
+        """(C,) weights under which classes of `counts` (C,) images count equally, 1 on average; 0 for no images."""
+        return torch.where(counts > 0, counts.sum() / (counts.clamp(min=1) * (counts > 0).sum()), 0.0)
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Images whose highest score is that of their own class."""

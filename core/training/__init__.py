@@ -4,7 +4,8 @@ Epochs, batches, steps stand in `_learn`; what one of them does, in `Job` and `L
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +15,24 @@ import torch
 from core import checkpoint
 from core.errors import ThawError, TrainingError
 from core.evaluation import scores, softmax
-from core.events import Command, Discard, Ended, Event, Interrupt, Measuring, Outcome, Stop, Tested
+from core.events import (
+    Amend,
+    Command,
+    Discard,
+    Ended,
+    Event,
+    Interrupt,
+    Measuring,
+    Notice,
+    Outcome,
+    Replanned,
+    Stop,
+    Tested,
+)
 from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
-from core.training.job import Job
+from core.training.job import Job, out_of_memory
 from core.training.opening import opened
 from core.training.place import Place
 from core.workspace import Workspace
@@ -29,15 +43,21 @@ OUTCOMES: dict[str, Outcome] = {"stop": "stopped", "pause": "paused", "interrupt
 
 
 def train(
-    recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+    recipe: Recipe,
+    *,
+    workspace: Workspace,
+    folder: Path,
+    resume: Path | None = None,
+    edits: Sequence[Replanned] = (),
 ) -> Generator[Event, Command | None, None]:
     """Carry out `recipe`: events out, commands in (`command = events.send(...)`), and `Ended` last, whatever happens.
 
     Checkpoints, the best model and the test's answers are written to `folder`. `resume` is a checkpoint there: the
     continuation repeats to the bit what an unbroken run would have done, on a CPU with the same threads and versions.
+    `edits` are amendments of an earlier telling: each is made again at its step, so that recipe and edits replay a run.
     A ThawError becomes `Ended(outcome="failed")`; anything else is a defect and is raised.
     """
-    desk = Desk()
+    desk = Desk(edits)
     folder.mkdir(parents=True, exist_ok=True)
     threads = torch.get_num_threads()
     if recipe.threads:
@@ -53,14 +73,27 @@ def train(
 class Desk:
     """Where commands arrive, and the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, edits: Sequence[Replanned] = ()) -> None:
         self.command: Command | None = None
-        """The last one; nothing follows a Discard."""
+        """The last one but for amendments; nothing follows a Discard."""
+        self._amendments: deque[Amend] = deque()
+        self._edits = deque(edit for edit in edits if edit.cause == "person")
         self._begin = time.monotonic()
+
+    def amendments(self, step: int) -> Iterator[Amend]:
+        """What is to be changed before the next step, `step` being done: from an earlier telling, then from now."""
+        while self._edits and self._edits[0].step <= step:
+            edit = self._edits.popleft()
+            if edit.step == step:  # what is older is part of the checkpoint
+                yield Amend(rules=edit.rules, lr=edit.lr)
+        while self._amendments:
+            yield self._amendments.popleft()
 
     def hear(self, command: Command | None) -> None:
         """Take in a command."""
-        if command is not None and not isinstance(self.command, Discard):
+        if isinstance(command, Amend):
+            self._amendments.append(command)
+        elif command is not None and not isinstance(self.command, Discard):
             self.command = command
 
     @property
@@ -111,9 +144,13 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
     """Epochs, batches, steps. Ends when there is nothing left to learn, or soon after a command."""
     if desk.command is None:
         yield job.started()
+        if not job.place.step:
+            yield from job.preflight()
     while not job.over and desk.command is None:
+        yield from job.due()
         for rows in job.batches():
-            job.step(rows)
+            yield from _amend(job, desk)
+            yield from job.step(rows)
             if job.readable:
                 yield from job.read()
                 if desk.command:
@@ -125,6 +162,15 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
             yield from _close_epoch(job, desk)
 
 
+def _amend(job: Job, desk: Desk) -> Iterator[Event]:
+    """Change what a person wants changed; what cannot be done is said, and the run goes on."""
+    for wish in desk.amendments(job.place.step):
+        try:
+            yield job.amend(wish)
+        except ThawError as error:
+            yield Notice(code="training.not_amended", values={"cause": error.code})
+
+
 def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
     """Validate, judge, save; a run that was stopped does so in the middle of an epoch, too."""
     part, outputs, done = job.material.val, [], 0
@@ -134,7 +180,7 @@ def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
         yield Measuring(what="val", done=done, total=len(part))
         if desk.leaving:
             return
-    yield job.close_epoch(outputs)
+    yield from job.close_epoch(outputs)
     yield job.save(desk.clock())
     job.prune()
 
@@ -143,7 +189,9 @@ def _leave(job: Job, desk: Desk) -> Iterator[Event]:
     """End as quickly as it can be done without losing a step; or without a trace."""
     if isinstance(desk.command, Discard):
         _wipe(job.folder)
-    elif job.unsaved:
+        return
+    yield from _amend(job, desk)  # what was acknowledged is not lost
+    if job.unsaved:
         yield job.save(desk.clock())
         job.prune()
 
@@ -199,8 +247,7 @@ def _explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError |
     """What a person can do about `error`; None if it is a defect of ours."""
     if isinstance(error, ThawError):
         return error
-    short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-    if short:
+    if out_of_memory(error):
         device = str(job.learner.device) if job else recipe.device
         return TrainingError(
             "training.out_of_memory", device=device, batch_size=recipe.batch_size, image_size=recipe.image_size

@@ -2,13 +2,13 @@
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,15 +17,31 @@ from torch import Tensor
 
 from core import checkpoint
 from core.augment import draws
-from core.device import measuring_batch
+from core.device import measuring_batch, peak_memory
 from core.errors import TrainingError
-from core.events import EpochDone, GroupInfo, Saved, Started, StepDone
+from core.evaluation import softmax
+from core.events import (
+    Amend,
+    EpochDone,
+    Film,
+    Frame,
+    GroupInfo,
+    Memory,
+    Preflight,
+    Reading,
+    Readings,
+    Replanned,
+    Saved,
+    Started,
+    StepDone,
+)
+from core.layers import LayerTree
 from core.model import Model
 from core.optim import lr_factor
-from core.plan import Plan
-from core.recipe import Recipe
+from core.plan import Plan, plan
+from core.recipe import Recipe, parse
 from core.tasks import Task
-from core.training.batches import batches, count
+from core.training.batches import batches, count, even_order, shuffled
 from core.training.learner import Learner
 from core.training.material import Material, Part, resident
 from core.training.place import Place
@@ -34,6 +50,12 @@ SAVE_SECONDS = 300.0
 """A checkpoint is at most this old: what a power cut can cost."""
 READ_AFTER = 16
 """Steps whose figures stay on a GPU before they are read together: reading one waits for everything before it."""
+MEASURED_A_EPOCH = 4
+LEAST_STRIDE = 20
+"""The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
+step."""
+FRAMES = 10
+"""Images of the film strip, where nobody has chosen any."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +66,27 @@ class _Unread:
     correct: Tensor
     images: int
     lr: float
+    readings: dict[str, Reading]
 
 
 class Job:
     """One attempt. Its methods change it and give the events that say so."""
 
-    def __init__(self, recipe: Recipe, folder: Path, material: Material, learner: Learner, task: Task, plan: Plan) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, material: Material, learner: Learner, task: Task, tree: LayerTree, plan: Plan
+    ) -> None:
         self.recipe = recipe
+        """As it holds now: amendments change its rules and its rate."""
         self.folder = folder
         self.material = material
         self.learner = learner
         self.plan = plan
         self.place = Place()
         self._task = task
+        self._tree = tree
+        self._film = _chosen(material, recipe.film)
+        self._planned_epoch = 1
+        """The epoch whose plan is carried out."""
         self._train = [resident(tensor, learner.device) for tensor in (material.train.pixels, material.train.labels)]
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
         self._unread: list[_Unread] = []
@@ -70,7 +100,7 @@ class Job:
     @cached_property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one epoch."""
-        return count(len(self.material.train), self.recipe.batch_size)
+        return count(len(self.material.train), self.recipe.batch_size * self.recipe.accumulate)
 
     @property
     def tired(self) -> bool:
@@ -113,7 +143,7 @@ class Job:
             splits={"train": len(material.train), "val": len(material.val), "test": len(material.test)},
             parameters_total=self.plan.total,
             parameters_trainable=self.plan.trainable,
-            groups=tuple(GroupInfo(name=g.name, lr_scale=g.lr_scale, parameters=g.count) for g in self.plan.groups),
+            groups=_groups(self.plan),
             held=self.plan.held,
             steps_per_epoch=self.steps_per_epoch,
             epochs=self.recipe.epochs,
@@ -125,38 +155,120 @@ class Job:
     def batches(self) -> list[NDArray[np.int64]]:
         """Places in the training split of the images of each batch that is left of this epoch."""
         recipe, place = self.recipe, self.place
-        return batches(recipe.seed, place.epoch, len(self.material.train), recipe.batch_size)[place.offset :]
+        if recipe.balanced:
+            order = even_order(recipe.seed, place.epoch, self.material.train.labels.numpy())
+        else:
+            order = shuffled(recipe.seed, place.epoch, len(self.material.train))
+        return batches(order, recipe.batch_size * recipe.accumulate)[place.offset :]
+
+    def due(self) -> Iterator[Replanned]:
+        """What the timeline says about the epoch at work, if that changes anything."""
+        now = plan(self._tree, self.recipe.rules, self.place.epoch)
+        self._planned_epoch = self.place.epoch
+        if now != self.plan:
+            yield self._replan(now, "timeline")
+
+    def amend(self, wish: Amend) -> Replanned:
+        """Carry out what a person wants changed. Raises RecipeError, and TrainingError if nothing would learn."""
+        changes: dict[str, Any] = {} if wish.lr is None else {"lr": wish.lr}
+        if wish.rules is not None and wish.rules != self.recipe.rules:
+            changes |= {"rules": wish.rules, "strategy": "custom"}
+        recipe = self.recipe.changed(**changes)
+        now = plan(self._tree, recipe.rules, self._planned_epoch)
+        if not now.groups:
+            raise TrainingError("training.nothing_learns", backbone=recipe.backbone)
+        self.recipe = recipe
+        return self._replan(now, "person")
+
+    def _replan(self, now: Plan, cause: Literal["person", "timeline"]) -> Replanned:
+        if now != self.plan:
+            self.learner.replan(now)
+            self.plan = now
+        recipe, place = self.recipe, self.place
+        return Replanned(
+            cause=cause, step=place.step, epoch=place.epoch, rules=recipe.rules, lr=recipe.lr,
+            parameters_trainable=now.trainable, groups=_groups(now), held=now.held,
+        )  # fmt: skip
+
+    def preflight(self) -> Iterator[Preflight | Memory]:
+        """One step on the first batch, timed and forgotten again; in smaller parts where it does not fit into memory."""
+        rows = self.batches()[0]
+        with self.learner.untouched():
+            yield from self._try(rows)
+            begin = time.perf_counter()
+            loss = self._learn(rows)[0]
+            loss.item()  # waits for the device
+            seconds, micro = time.perf_counter() - begin, self.learner.micro
+        self.learner.micro = micro
+        yield Preflight(seconds_per_step=seconds, memory_bytes=peak_memory(self.learner.device))
+
+    def _try(self, rows: NDArray[np.int64]) -> Iterator[Memory]:
+        """Learn from `rows`, in ever smaller parts while memory does not suffice. Its figures wait to be read."""
+        place = self.place
+        while True:
+            try:
+                self._tried = self._learn(rows)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.learner.micro <= 1 or min(len(rows), self.learner.micro) <= 2:
+                    raise
+            else:
+                return
+            self.learner.micro = -(-min(len(rows), self.learner.micro) // 2)
+            torch.cuda.empty_cache()
+            yield Memory(step=place.step, images_at_once=self.learner.micro)
 
     def rate(self) -> float:
         """Base learning rate of the next step."""
         recipe = self.recipe
-        return recipe.lr * lr_factor(
-            self.place.step,
-            steps_per_epoch=self.steps_per_epoch,
-            epochs=recipe.epochs,
-            schedule=recipe.schedule,
-            warmup_epochs=recipe.warmup_epochs,
-            step_epochs=recipe.step_epochs,
-            step_factor=recipe.step_factor,
+        return (
+            recipe.lr
+            * self.place.lowered
+            * lr_factor(
+                self.place.step,
+                steps_per_epoch=self.steps_per_epoch,
+                epochs=recipe.epochs,
+                schedule=recipe.schedule,
+                warmup_epochs=recipe.warmup_epochs,
+                step_epochs=recipe.step_epochs,
+                step_factor=recipe.step_factor,
+            )
         )
 
-    def step(self, rows: NDArray[np.int64]) -> None:
+    def step(self, rows: NDArray[np.int64]) -> Iterator[Memory]:
         """Learn from the training images at `rows`. Its figures wait to be read."""
-        place, lr = self.place, self.rate()
-        pixels, labels = self._train
-        chosen = torch.from_numpy(rows)
-        loss, correct = self.learner.step(
-            _rows(pixels, chosen, self.learner.device),
-            _rows(labels, chosen, self.learner.device),
-            _rows(self._draws(), chosen, self.learner.device),
-            step=place.step,
-            lr=lr,
-        )
+        lr = self.rate()
+        yield from self._try(rows)
+        place = self.place
         place.step += 1
         place.offset += 1
-        self._unread.append(_Unread(place.step, place.epoch, loss, correct, len(rows), lr))
+        self._unread.append(_Unread(place.step, place.epoch, *self._tried[:2], len(rows), lr, self._tried[2]))
 
-    def read(self) -> Iterator[StepDone]:
+    def _learn(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, dict[str, Reading]]:
+        pixels, labels = self._train
+        learner, place = self.learner, self.place
+        chosen = torch.from_numpy(rows)
+        # a balanced epoch meets an image several times, each time with draws of its own
+        start = place.offset * self.recipe.batch_size * self.recipe.accumulate
+        drawn = torch.arange(start, start + len(rows)) if self.recipe.balanced else chosen
+        return learner.step(
+            _rows(pixels, chosen, learner.device),
+            _rows(labels, chosen, learner.device),
+            _rows(self._draws(), drawn, learner.device),
+            step=place.step,
+            lr=self.rate(),
+            measured=self._measured(),
+        )
+
+    def _measured(self) -> bool:
+        """The instruments are read at this step: the last of an epoch and some before it."""
+        if not self.recipe.instruments:
+            return False
+        stride = max(LEAST_STRIDE, self.steps_per_epoch // MEASURED_A_EPOCH)
+        return (self.place.offset + 1) % stride == 0 or (
+            self.steps_per_epoch < stride and (self.place.step + 1) % LEAST_STRIDE == 0
+        )
+
+    def read(self) -> Iterator[StepDone | Readings]:
         """The steps not read so far. Raises TrainingError (`training.not_finite`) after one whose loss is no number."""
         unread, self._unread = self._unread, []
         losses = torch.stack([one.loss for one in unread]).tolist()
@@ -176,6 +288,8 @@ class Job:
             self.place.loss += loss * one.images
             self.place.correct += correct
             self.place.images += one.images
+            if one.readings:
+                yield Readings(step=one.step, epoch=one.epoch, blocks=one.readings)
 
     def _draws(self) -> Tensor:
         if self._drawn[0] != self.place.epoch:
@@ -190,19 +304,20 @@ class Job:
         for pixels in torch.split(part.pixels, measuring_batch(self.learner.device)) if len(part) else ():
             yield self.learner.outputs(pixels.to(self.learner.device))
 
-    def close_epoch(self, outputs: list[Tensor]) -> EpochDone:
+    def close_epoch(self, outputs: list[Tensor]) -> Iterator[EpochDone | Film]:
         """Judge the epoch by the outputs for the validation split (none: every epoch is the best) and go on to the next.
 
         An epoch that was stopped half way is judged as it is, and stays where it is. Raises TrainingError
         (`training.not_finite`) if the validation loss is no number.
         """
         place, recipe = self.place, self.recipe
-        figures = None
+        figures, film = None, None
         if outputs:
             logits = torch.cat(outputs).cpu().numpy()
             if not np.isfinite(logits).all():
                 raise TrainingError("training.not_finite", step=place.step, lr=recipe.lr)
             figures = self._task.figures(logits, self.material.val.labels.numpy())
+            film = self._frames(logits)
         if figures is None:  # nothing to judge by: what has learned longer counts as better
             value, loss = float(place.step), 0.0
         else:
@@ -219,8 +334,27 @@ class Job:
             best=self._improved,
         )
         if place.offset >= self.steps_per_epoch:
+            if recipe.schedule == "plateau":
+                loss = figures.loss if figures else done.train_loss
+                place.watch_plateau(loss, patience=recipe.plateau_epochs, factor=recipe.step_factor)
             place.epoch, place.offset, place.loss, place.correct, place.images = place.epoch + 1, 0, 0.0, 0, 0
-        return done
+        yield done
+        if film is not None:
+            yield film
+
+    def _frames(self, logits: NDArray[np.float32]) -> Film | None:
+        """The film strip of this epoch."""
+        if not len(self._film):
+            return None
+        dataset, val = self.material.dataset, self.material.val
+        probabilities = softmax(logits[self._film])
+        frames = []
+        for row, place in zip(probabilities, self._film.tolist(), strict=True):
+            said, label = int(row.argmax()), int(val.labels[place])
+            item = dataset.items[val.indices[place]]
+            figures = {"confidence": float(row[said]), "truth": float(row[label])}
+            frames.append(Frame(image=item.sha256, label=label, said=said, **figures))
+        return Film(epoch=self.place.epoch, step=self.place.step, frames=tuple(frames))
 
     # keeping
 
@@ -245,9 +379,17 @@ class Job:
         )
 
     def go_on(self, state: dict[str, Any], name: str) -> None:
-        """Stand where the checkpoint `name` with `state` was written. Raises RuntimeError if it is another network's."""
-        self.learner.load(state)
+        """Stand where the checkpoint `name` with `state` was written, its amendments included.
+
+        Raises RuntimeError or KeyError if it is another network's.
+        """
+        before = parse(state["recipe"])
         self.place = Place(**state["place"])
+        self.recipe = self.recipe.changed(rules=before.rules, strategy=before.strategy, lr=before.lr)
+        self.plan = plan(self._tree, self.recipe.rules, state["planned_epoch"])
+        self.learner.replan(self.plan)
+        self._planned_epoch = state["planned_epoch"]
+        self.learner.load(state)
         self._saved_step, self._kept = self.place.step, (name,)
 
     def prune(self) -> None:
@@ -260,6 +402,7 @@ class Job:
         return {
             "recipe": self.recipe.to_json(),
             "place": asdict(self.place),
+            "planned_epoch": self._planned_epoch,
             "classes": list(material.dataset.classes),
             "fingerprint": material.dataset.fingerprint,
             "versions": versions(),
@@ -271,7 +414,7 @@ class Job:
 
     def best_model(self) -> Model:
         """The network with the weights of the best epoch. Raises CheckpointError if they were damaged on the disk."""
-        self.learner.load_weights(checkpoint.load(self.folder / self.place.best_file))
+        self.learner.load_final(checkpoint.load(self.folder / self.place.best_file))
         return Model(self.learner.network, self.recipe, self.material.dataset.classes)
 
 
@@ -280,6 +423,29 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: version(name) for name in ("thaw", "torch", "torchvision", "numpy", "pillow")
     }
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Smaller parts of a batch would help."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _groups(made: Plan) -> tuple[GroupInfo, ...]:
+    return tuple(GroupInfo(name=g.name, lr_scale=g.lr_scale, parameters=g.count) for g in made.groups)
+
+
+def _chosen(material: Material, wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Places in the validation split of the images to follow: those with the hashes `wanted`, else the classes by turns."""
+    val = material.val
+    if wanted:
+        hashes = [material.dataset.items[index].sha256 for index in val.indices]
+        return np.array([hashes.index(one) for one in wanted if one in hashes], np.int64)
+    labels = val.labels.numpy()
+    rank = np.zeros(len(labels), np.int64)
+    for one in np.unique(labels):
+        mine = np.flatnonzero(labels == one)
+        rank[mine] = np.arange(len(mine))
+    return np.lexsort((labels, rank))[:FRAMES]
 
 
 def _rows(source: Tensor, rows: Tensor, device: torch.device) -> Tensor:

@@ -1,118 +1,282 @@
 """Learner: a network on its device with the plan carried out, that takes one step at a time. Knows tensors, no data set."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from math import ceil
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from core.augment import augment, normalised
 from core.backbones import Network
 from core.device import Precision
-from core.optim import load_state_by_name, set_rate, state_by_name, train_mode
+from core.events import Reading
+from core.optim import apply_plan, load_state_by_name, make_optimizer, set_rate, state_by_name, train_mode
 from core.plan import Plan
-from core.recipe import Augment
+from core.recipe import Recipe
 from core.seeding import number, seeded
 from core.tasks import Task
+from core.training.adapters import Adapters
+from core.training.instruments import Instruments
+from core.training.mixing import mixed
 
 NOISE, DROPOUT = 1, 2
 """Purposes of the random numbers of a step."""
+PART = 16
+"""Between the purposes of two parts of one batch."""
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Learner:
-    """What changes while a network learns: its weights, the optimizer's memory, the scale of fp16 gradients."""
+    """What changes while a network learns: weights, their average, the optimizer's memory, the scale of fp16 gradients."""
 
     def __init__(
-        self,
-        network: Network,
-        plan: Plan,
-        task: Task,
-        optimizer: torch.optim.Optimizer,
-        *,
-        device: torch.device,
-        precision: Precision,
-        choice: Augment,
-        image_size: int,
-        seed: int,
+        self, network: Network, plan: Plan, task: Task, recipe: Recipe, *, device: torch.device, precision: Precision
     ) -> None:
         self.network = network
         self.device = device
         self.precision = precision
-        self._plan = plan
+        self.micro = recipe.batch_size
+        """Images that go through the network at once; a step may have several such parts."""
         self._task = task
-        self._optimizer = optimizer
-        self._choice = choice
-        self._size = image_size
-        self._seed = seed
+        self._recipe = recipe
         self._learning = False
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self._adapters = Adapters(network.model, recipe.seed)
+        self._start = {name: tensor.detach().clone() for name, tensor in network.model.state_dict().items()}
+        self._instruments = Instruments(self._start)
+        self._average: dict[str, Tensor] = {}
+        self._averaged_steps = 0
+        self._carry_out(plan, {})
 
-    def step(self, pixels: Tensor, targets: Tensor, draws: Tensor, *, step: int, lr: float) -> tuple[Tensor, Tensor]:
+    def replan(self, plan: Plan) -> None:
+        """Let other blocks learn, or at other rates. What the optimizer remembers of a parameter goes with its name."""
+        self._carry_out(plan, state_by_name(self._optimizer))
+
+    def _carry_out(self, plan: Plan, memory: Mapping[str, Mapping[str, Any]]) -> None:
+        recipe, model = self._recipe, self.network.model
+        self._plan = plan
+        self._adapters.replan(plan.adapters)
+        apply_plan(model, plan)
+        self._optimizer = make_optimizer(
+            model,
+            plan,
+            kind=recipe.optimizer,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+            adapters=self._adapters.matrices,
+        )
+        load_state_by_name(self._optimizer, memory)
+        self._learning = False
+        parameters = dict(model.named_parameters())
+        learning = [name for name, parameter in parameters.items() if parameter.requires_grad]
+        held = tuple(f"{path}." for path in plan.held if path)
+        self._statistics = {n: b for n, b in model.named_buffers() if not n.startswith(held)} if "" not in plan.held else {}
+        """Buffers that training may change."""
+        self._changing = [*learning, *(adapter.parameter for adapter in plan.adapters), *self._statistics]
+        if recipe.ema and not self._average:
+            self._average = {name: tensor.clone() for name, tensor in self._start.items()}
+
+    # learning
+
+    def step(
+        self, pixels: Tensor, targets: Tensor, draws: Tensor, *, step: int, lr: float, measured: bool = False
+    ) -> tuple[Tensor, Tensor, dict[str, Reading]]:
         """One optimizer step on pixels (B, 3, R, R) uint8, all on the device. `step` (0-based) seeds noise and dropout.
 
-        Gives loss and number of right answers, both before the step and still on the device: reading them waits for it.
+        Gives loss and number of right answers, both before the step and still on the device: reading them waits for it; and,
+        if it is `measured`, what it did to each block. Where memory runs out nothing has changed and it can be tried again.
         """
-        network, optimizer, scaler = self.network, self._optimizer, self._scaler
+        optimizer, scaler = self._optimizer, self._scaler
         if not self._learning:
-            train_mode(network.model, self._plan)
+            train_mode(self.network.model, self._plan)
             self._learning = True
         set_rate(optimizer, lr)
-        images = self._changed(pixels, draws, step)
-        with seeded(self._seed, step, DROPOUT, device=self.device):
-            with self._autocast():
-                outputs = network.model(images)
-            loss = self._task.loss(outputs, targets)
-            torch.autograd.backward(scaler.scale(loss))
+        statistics = [buffer.clone() for buffer in self._statistics.values()]
+        try:
+            loss, correct = self._gradients(pixels, targets, draws, step)
+        except (RuntimeError, MemoryError):
+            optimizer.zero_grad(set_to_none=True)
+            for buffer, before in zip(self._statistics.values(), statistics, strict=True):
+                buffer.copy_(before)
+            raise
+        if measured or self._recipe.clip_norm:
+            scaler.unscale_(optimizer)
+        if measured:
+            self._instruments.before(*self._weights_and_gradients())
+        if self._recipe.clip_norm:
+            everything = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(everything, self._recipe.clip_norm)
+        self._pull(lr)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-        return loss.detach(), self._task.correct(outputs.detach(), targets)
+        self._take_average()
+        readings = {}
+        if measured:
+            readings = self._instruments.after(self._weights(), (name for name, _ in self.network.model.named_parameters()))
+        return loss, correct, readings
+
+    def _gradients(self, pixels: Tensor, targets: Tensor, draws: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Add up the gradients of all parts of the batch, as if it had gone through at once (but for batch norm)."""
+        parts = ceil(len(pixels) / self.micro)
+        losses, corrects = [], []
+        pieces = zip(*(torch.tensor_split(whole, parts) for whole in (pixels, targets, draws)), strict=True)
+        for number_, (some, wanted, rows) in enumerate(pieces):
+            share = len(some) / len(pixels)
+            images = self._changed(some, rows, step, number_)
+            mix = mixed(
+                images,
+                mixup=self._recipe.mixup,
+                cutmix=self._recipe.cutmix,
+                key=(self._recipe.seed, step, PART * number_),
+            )
+            with seeded(self._recipe.seed, step, DROPOUT + PART * number_, device=self.device):
+                with self._autocast():
+                    outputs = self._forward(images if mix is None else mix.images)
+                loss = self._task.loss(outputs, wanted)
+                if mix is not None:
+                    other = wanted[mix.partner]
+                    loss = mix.share * loss + (1 - mix.share) * self._task.loss(outputs, other)
+                    wanted = wanted if mix.share >= 0.5 else other
+                torch.autograd.backward(self._scaler.scale(loss * share))
+            losses.append(loss.detach() * share)
+            corrects.append(self._task.correct(outputs.detach(), wanted))
+        return torch.stack(losses).sum(), torch.stack(corrects).sum()
+
+    def _forward(self, images: Tensor) -> Tensor:
+        model = self.network.model
+        outputs: Tensor = functional_call(model, self._adapters.weights(), (images,)) if self._adapters else model(images)
+        return outputs
+
+    def _weights_and_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What learns before a step, adapters seen through the weights they stand for, and its gradients."""
+        named = dict(self.network.model.named_parameters())
+        learning = {name: p for name, p in named.items() if p.requires_grad}
+        gradients = {name: p.grad for name, p in learning.items() if p.grad is not None}
+        for adapter in self._plan.adapters:
+            matrices = [self._adapters.matrices[name] for name in adapter.names]
+            grads = [m.grad.flatten() for m in matrices if m.grad is not None]
+            if grads:
+                gradients[adapter.parameter] = torch.cat(grads)
+        with torch.no_grad():
+            return {**learning, **self._adapters.weights()}, gradients
+
+    def _pull(self, lr: float) -> None:
+        """L2-SP (Li, Grandvalet and Davoine 2018), decoupled from the gradient as AdamW decouples weight decay."""
+        with torch.no_grad():
+            for group in self._optimizer.param_groups:
+                if group["pull"]:
+                    for name, parameter in zip(group["names"], group["params"], strict=True):
+                        parameter.lerp_(self._start[name], min(1.0, lr * group["lr_scale"] * group["pull"]))
+
+    def _take_average(self) -> None:
+        """Of the weights over the last steps; it follows fast at first (Tarvainen and Valpola 2017)."""
+        if not self._recipe.ema:
+            return
+        self._averaged_steps += 1
+        keep = min(self._recipe.ema, (1 + self._averaged_steps) / (10 + self._averaged_steps))
+        now = self._weights()
+        with torch.no_grad():
+            for name in self._changing:
+                kept = self._average[name]
+                if kept.is_floating_point():
+                    kept.lerp_(now[name], 1 - keep)
+                else:
+                    kept.copy_(now[name])
+
+    def _changed(self, pixels: Tensor, draws: Tensor, step: int, part: int) -> Tensor:
+        recipe, generator = self._recipe, None
+        if recipe.augment.noise > 0:
+            generator = torch.Generator(self.device).manual_seed(number(recipe.seed, step, NOISE + PART * part))
+        mean, std = self.network.mean, self.network.std
+        images = augment(pixels, draws, recipe.augment, recipe.image_size, mean=mean, std=std, generator=generator)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        half = HALF.get(self.precision)
+        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+
+    # answering
 
     def outputs(self, pixels: Tensor) -> Tensor:
         """What the network says in eval about pixels (B, 3, S, S) uint8: float32, on the device, in training's precision."""
         self.network.model.eval()
         self._learning = False
         with torch.inference_mode(), self._autocast():
-            images = normalised(pixels, self.network.mean, self.network.std)
-            answer: Tensor = self.network.model(images.contiguous(memory_format=torch.channels_last)).float()
-        return answer
+            images = normalised(pixels, self.network.mean, self.network.std).contiguous(memory_format=torch.channels_last)
+            if self._average:
+                answer: Tensor = functional_call(self.network.model, self._average, (images,))
+            else:
+                answer = self._forward(images)
+        return answer.float()
 
     def finite(self) -> bool:
         """Every weight that learns is a number: only then is a state worth keeping."""
         groups = self._optimizer.param_groups
         return all(bool(parameter.isfinite().all()) for group in groups for parameter in group["params"])
 
+    # keeping
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Weights and statistics as they work, adapters added."""
+        with torch.no_grad():
+            return {**self.network.model.state_dict(), **self._adapters.weights()}
+
     def state(self) -> dict[str, Any]:
         """All of it, on the CPU, as a checkpoint holds it. Noise and dropout follow from seed and step."""
         return {
             "model": {name: tensor.detach().cpu() for name, tensor in self.network.model.state_dict().items()},
+            "adapters": self._adapters.state(),
+            "average": {name: tensor.cpu() for name, tensor in self._average.items()},
+            "averaged_steps": self._averaged_steps,
             "optimizer": {name: _on_cpu(memory) for name, memory in state_by_name(self._optimizer).items()},
             "scaler": self._scaler.state_dict(),
+            "micro": self.micro,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`. Raises RuntimeError if it belongs to another network."""
-        self.load_weights(state)
+        """Go on from a `state` of the same plan. Raises RuntimeError or KeyError if it belongs to another network."""
+        self.network.model.load_state_dict(state["model"])
+        self._adapters.load(state["adapters"])
+        for name, tensor in self._average.items():
+            tensor.copy_(state["average"][name])
+        self._averaged_steps = state["averaged_steps"]
         load_state_by_name(self._optimizer, state["optimizer"])
+        self.micro = state["micro"]
         if self._scaler.is_enabled() and state["scaler"]:
             self._scaler.load_state_dict(state["scaler"])
 
-    def load_weights(self, state: dict[str, Any]) -> None:
-        """Only the weights and statistics of a `state`. Raises RuntimeError if it belongs to another network."""
-        self.network.model.load_state_dict(state["model"])
+    def load_final(self, state: dict[str, Any]) -> None:
+        """Take over the weights that a `state` would be kept for: averaged, or with the adapters added.
 
-    def _changed(self, pixels: Tensor, draws: Tensor, step: int) -> Tensor:
-        generator = None
-        if self._choice.noise > 0:
-            generator = torch.Generator(self.device).manual_seed(number(self._seed, step, NOISE))
-        mean, std = self.network.mean, self.network.std
-        images = augment(pixels, draws, self._choice, self._size, mean=mean, std=std, generator=generator)
-        return images.contiguous(memory_format=torch.channels_last)
+        Afterwards it learns no more. Raises RuntimeError if it belongs to another network.
+        """
+        model = self.network.model
+        model.load_state_dict(state["average"] or state["model"])
+        if state["adapters"] and not state["average"]:
+            self._adapters.load(state["adapters"])
+            self._adapters.replan(())
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        half = HALF.get(self.precision)
-        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Whatever is learned inside is forgotten to the bit: weights, statistics, the optimizer's memory, averages."""
+        before = _cloned(self.state())
+        try:
+            yield
+        finally:
+            self._optimizer.state.clear()
+            self.load(before)
+
+
+def _cloned(thing: Any) -> Any:
+    if isinstance(thing, Tensor):
+        return thing.clone()
+    return {key: _cloned(value) for key, value in thing.items()} if isinstance(thing, dict) else thing
 
 
 def _on_cpu(memory: dict[str, Any]) -> dict[str, Any]:

@@ -7,17 +7,17 @@ from typing import Any
 import torch
 
 from core import checkpoint
-from core.backbones import Network, build, layer_tree
+from core.backbones import build, layer_tree
 from core.device import choose_device, choose_precision
 from core.errors import CheckpointError, TrainingError
 from core.events import Event, Notice, Preparing
-from core.optim import apply_plan, make_optimizer
-from core.plan import Plan, plan
+from core.plan import plan
 from core.recipe import Recipe, parse
-from core.tasks import TASKS
+from core.tasks.classification import Classification
 from core.training.job import Job
 from core.training.learner import Learner
-from core.training.material import Watched, divide, load
+from core.training.material import Material, Watched, divide, load
+from core.training.regularization import set_head_dropout, set_stochastic_depth
 from core.workspace import Workspace
 
 OUTSIDE = {"name", "device", "threads", "dataset"}
@@ -35,7 +35,7 @@ def opened(
     state = checkpoint.load(resume) if resume else None
     dataset, splits = divide(recipe, workspace)
     tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
-    the_plan = plan(tree, recipe.rules)
+    the_plan = plan(tree, recipe.rules, epoch=1)
     if not the_plan.groups:
         raise TrainingError("training.nothing_learns", backbone=recipe.backbone)
 
@@ -61,9 +61,16 @@ def opened(
         told,
     )
     yield from building
-    task = TASKS["classification"](label_smoothing=recipe.label_smoothing)
-    learner = _learner(recipe, building.result, the_plan, task, device)
-    job = Job(recipe, folder, loading.result, learner, task, the_plan)
+    material, network = loading.result, building.result
+    network.model.to(device).to(memory_format=torch.channels_last)
+    if recipe.stochastic_depth is not None and not set_stochastic_depth(network.model, recipe.stochastic_depth):
+        yield Notice(code="training.no_stochastic_depth", values={"backbone": recipe.backbone})
+    if recipe.dropout:
+        set_head_dropout(network.model.get_submodule(network.head), recipe.dropout)
+    task = _task(recipe, material, device)
+    precision = choose_precision(recipe.precision, device, network.model)
+    learner = Learner(network, the_plan, task, recipe, device=device, precision=precision)
+    job = Job(recipe, folder, material, learner, task, tree, the_plan)
     yield Preparing(what="model", done=1, total=1)
     if not len(job.material.val):
         yield Notice(code="training.no_validation")
@@ -78,28 +85,13 @@ def opened(
     return job
 
 
-def _learner(recipe: Recipe, network: Network, the_plan: Plan, task: Any, device: torch.device) -> Learner:
-    network.model.to(device).to(memory_format=torch.channels_last)
-    apply_plan(network.model, the_plan)
-    optimizer = make_optimizer(
-        network.model,
-        the_plan,
-        kind=recipe.optimizer,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    return Learner(
-        network,
-        the_plan,
-        task,
-        optimizer,
-        device=device,
-        precision=choose_precision(recipe.precision, device, network.model),
-        choice=recipe.augment,
-        image_size=recipe.image_size,
-        seed=recipe.seed,
-    )
+def _task(recipe: Recipe, material: Material, device: torch.device) -> Classification:
+    weights = None
+    if recipe.loss == "weighted":
+        counts = torch.bincount(material.train.labels, minlength=len(material.dataset.classes))
+        weights = Classification.evened(counts).to(device)
+    gamma = recipe.focal_gamma if recipe.loss == "focal" else 0.0
+    return Classification(label_smoothing=recipe.label_smoothing, weights=weights, gamma=gamma)
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Notice]:

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+PLATEAU = 1e-4
+"""Share by which a loss must fall to count as gain, as in torch's ReduceLROnPlateau."""
+
 
 @dataclass
 class Place:
@@ -26,6 +29,12 @@ class Place:
     best_file: str = ""
     stale: int = 0
     """Epochs without gain in the metric."""
+    lowered: float = 1.0
+    """Share of the base rate that is left after the plateaus so far."""
+    lowest_loss: float = math.inf
+    """Validation loss that a plateau is measured by."""
+    level: int = 0
+    """Epochs without gain in that loss."""
 
     @property
     def reached(self) -> int:
@@ -44,3 +53,12 @@ class Place:
         if better:
             self.best_epoch, self.best_value, self.best_loss = self.epoch, value, loss
         return better
+
+    def watch_plateau(self, loss: float, *, patience: int, factor: float) -> None:
+        """Lower the rate by `factor` once the loss has not fallen by a ten-thousandth for `patience` epochs."""
+        if loss < self.lowest_loss * (1 - PLATEAU):
+            self.lowest_loss, self.level = loss, 0
+            return
+        self.level += 1
+        if self.level >= patience:
+            self.lowered, self.level = self.lowered * factor, 0

@@ -9,7 +9,7 @@ from core.errors import RecipeError
 from core.layers import LayerTree
 from core.plan import plan
 from core.recipe import BlockRule, Recipe
-from core.strategies import STAGE_DECAY, STRATEGIES, TRUNK_SCALE, apply_strategy
+from core.strategies import STAGE_DECAY, STRATEGIES, apply_strategy
 from core.words import catalogue
 
 PRETRAINED = Recipe(weights="pretrained")
@@ -41,9 +41,88 @@ def test_last_two_stages_thaws_two() -> None:
     }
 
 
-def test_full_lets_the_trunk_learn_at_a_tenth_where_it_knows_something() -> None:
-    assert written("full") == {"": (None, 0.1), "fc": (None, 1.0)}
-    assert written("full", Recipe(weights="random")) == {}
+def test_full_is_one_rate_and_a_tenth_where_downloaded_weights_could_be_washed_away() -> None:
+    assert written("full") == {"": (None, 0.1)}
+    assert written("full", Recipe(weights="random")) == written("full", Recipe(weights="bundled")) == {}
+
+
+def learned(strategy: str, epoch: int | None = None, recipe: Recipe = PRETRAINED, name: str = "resnet18") -> set[str]:
+    tree = layer_tree(name, classes=5, image_size=64)
+    made = plan(tree, apply_strategy(recipe, strategy, tree).rules, epoch)
+    return {parameter.rpartition(".")[0] for group in made.groups for parameter in group.parameters}
+
+
+def tops(blocks: set[str]) -> set[str]:
+    return {block.partition(".")[0] for block in blocks}
+
+
+def test_first_and_middle_stages_are_thirds_of_the_network() -> None:
+    assert tops(learned("first-stages")) == {"conv1", "bn1", "layer1", "fc"}
+    assert tops(learned("middle")) == {"layer1", "layer2", "layer3", "fc"}
+
+
+def test_gradual_thaws_from_the_head_down_one_stage_at_a_time() -> None:
+    recipe = PRETRAINED.changed(epochs=15)
+    told = [tops(learned("gradual", epoch, recipe)) for epoch in (1, 3, 5, 7, 9, 11)]
+    assert told == [
+        {"fc"},
+        {"fc", "layer4"},
+        {"fc", "layer4", "layer3"},
+        {"fc", "layer4", "layer3", "layer2"},
+        {"fc", "layer4", "layer3", "layer2", "layer1"},
+        {"fc", "layer4", "layer3", "layer2", "layer1", "conv1", "bn1"},
+    ]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("strategy", ["gradual", "lp-ft"])
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_t", "efficientnet_b0"])
+def test_a_timeline_begins_with_the_head_and_ends_with_everything(name: str, strategy: str, epochs: int) -> None:
+    recipe = PRETRAINED.changed(epochs=epochs, warmup_epochs=0)
+    tree = layer_tree(name, classes=5, image_size=64)
+    rules = apply_strategy(recipe, strategy, tree).rules
+    trainable = [plan(tree, rules, epoch).trainable for epoch in range(1, epochs + 1)]
+    assert trainable == sorted(trainable)
+    assert trainable[-1] == tree.root.total
+    if epochs > 1:
+        assert trainable[0] == tree[tree.head].total
+
+
+def test_head_first_then_all_gives_the_head_a_third() -> None:
+    recipe = PRETRAINED.changed(epochs=12)
+    assert learned("lp-ft", 4, recipe) == {"fc"}
+    assert tops(learned("lp-ft", 5, recipe)) == {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_t", "densenet121"])
+def test_norms_and_biases_are_few_numbers_in_every_layer(name: str) -> None:
+    tree = layer_tree(name, classes=5, image_size=64)
+    head = tree[tree.head].total
+    for strategy in ("norm", "bias"):
+        made = plan(tree, apply_strategy(PRETRAINED, strategy, tree).rules)
+        names = {parameter for group in made.groups for parameter in group.parameters}
+        assert head < made.trainable < head + 0.02 * made.total
+        if strategy == "bias":
+            assert all(n.endswith("bias") for n in names if not n.startswith(tree.head))
+        else:
+            norms = {block.path for block in tree.blocks() if "Norm" in block.type}
+            assert {n.rpartition(".")[0] for n in names} - {tree.head} <= norms
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "swin_t", "densenet121", "mobilenet_v3_small", "convnext_tiny"])
+def test_adapters_stand_beside_every_large_weight_and_are_smaller(name: str) -> None:
+    tree = layer_tree(name, classes=5, image_size=64)
+    made = plan(tree, apply_strategy(PRETRAINED, "lora", tree).rules)
+    counts = {p.name: p.count for p in tree.root.all_parameters()}
+    assert made.adapters
+    assert all(adapter.count < counts[adapter.parameter] for adapter in made.adapters)
+    assert made.frozen == counts.keys() - {p.name for p in tree[tree.head].all_parameters()}
+    assert made.trainable == tree[tree.head].total + sum(adapter.count for adapter in made.adapters)
+    if name == "vit_b_16":
+        assert {a.parameter.rpartition(".")[2] for a in made.adapters} == {"in_proj_weight", "weight"}
+    if name == "resnet18":
+        convolutions = {p.name for p in tree.root.all_parameters() if p.dims == 4}
+        assert {adapter.parameter for adapter in made.adapters} == convolutions
 
 
 def test_fresh_weights_learn_at_one_rate() -> None:
@@ -139,15 +218,14 @@ def test_every_strategy_has_a_title_and_a_help_in_both_languages() -> None:
     for name, strategy in STRATEGIES.items():
         assert strategy.name == name
         for language in ("en", "zh"):
-            assert {strategy.title(language), strategy.help(language)} <= set(catalogue(language).values())
-            assert strategy.title(language) != strategy.help(language)
-
-
-def test_the_help_says_the_factor_that_is_used() -> None:
-    assert TRUNK_SCALE == 0.1
-    assert "a tenth" in STRATEGIES["full"].help()
+            words = {strategy.title(language), strategy.help(language), strategy.source(language)}
+            assert words <= set(catalogue(language).values())
+            assert len(words) == 3
+            assert any(letter.isdigit() for letter in strategy.source(language)), "a source has a year"
 
 
 def test_what_a_strategy_writes_is_part_of_the_recipe_as_json() -> None:
     made = apply_strategy(PRETRAINED, "last-stage", resnet())
-    assert json.loads(made.to_json())["rules"][1] == {"path": "layer4", "trainable": True, "lr_scale": None}
+    assert json.loads(made.to_json())["rules"][1] == {
+        "path": "layer4", "trainable": True, "lr_scale": None, "adapter": None, "pull": None, "since": 1,
+    }  # fmt: skip

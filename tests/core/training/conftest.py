@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.dataset import Dataset, import_dataset
-from core.events import Command, Ended, Event, Preparing
+from core.events import Command, Ended, Event, Preflight, Preparing, Replanned
 from core.recipe import Recipe
 from core.training import train
 from core.workspace import Workspace, open_workspace
@@ -87,8 +87,13 @@ class Story(list[Event]):
         return self.of(Ended)[0]
 
     def timeless(self, *without: type) -> list[Event]:
-        """Events but for their clock, repeats of a `Preparing` while the work was silent, and the kinds left out."""
-        bare = [event.model_copy(update={"clock": 0.0}) for event in self if not isinstance(event, without)]
+        """Events but for clocks and costs, repeats of a `Preparing` while the work was silent, and the kinds left out."""
+        costs = {"seconds_per_step": 0.0, "memory_bytes": 0}
+        bare = [
+            event.model_copy(update={"clock": 0.0, **(costs if isinstance(event, Preflight) else {})})
+            for event in self
+            if not isinstance(event, without)
+        ]
         return [one for at, one in enumerate(bare) if not (isinstance(one, Preparing) and at and bare[at - 1] == one)]
 
 
@@ -106,7 +111,14 @@ def drain(events: Generator[Event, Command | None, None], told: Told) -> Story:
 def run(workspace: Workspace, tmp_path: Path) -> Callable[..., Story]:
     """Train to the end, in the folder `name` of the test."""
 
-    def go(recipe: Recipe, name: str = "run", *, resume: Path | None = None, told: Told = lambda event: None) -> Story:
-        return drain(train(recipe, workspace=workspace, folder=tmp_path / name, resume=resume), told)
+    def go(
+        recipe: Recipe,
+        name: str = "run",
+        *,
+        resume: Path | None = None,
+        edits: Sequence[Replanned] = (),
+        told: Told = lambda event: None,
+    ) -> Story:
+        return drain(train(recipe, workspace=workspace, folder=tmp_path / name, resume=resume, edits=edits), told)
 
     return go

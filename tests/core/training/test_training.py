@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,9 +70,9 @@ def files(folder: Path) -> set[str]:
 def test_a_run_tells_its_story_in_order(run, recipe: Recipe, dataset, tmp_path: Path) -> None:
     said = run(recipe)
     kinds = [event.kind for event in said.timeless()]
-    epoch = ["step"] * 5 + ["measuring", "epoch", "saved"]
+    epoch = ["step"] * 5 + ["measuring", "epoch", "film", "saved"]
     ready = ["preparing"] * sum(isinstance(event, Preparing) for event in said.timeless())
-    assert kinds == [*ready, "started", *epoch, *epoch, "measuring", "tested", "ended"]
+    assert kinds == [*ready, "started", "preflight", *epoch, *epoch, "measuring", "tested", "ended"]
     started = said.of(Started)[0]
     assert (started.splits, started.steps_per_epoch, started.epochs) == ({"train": 35, "val": 4, "test": 4}, 5, 2)
     assert started.fingerprint == dataset.fingerprint
@@ -439,9 +440,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was_good(
 ) -> None:
     real = Learner.step
 
-    def poisoned(self: Learner, *given: torch.Tensor, step: int, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
-        loss, correct = real(self, *given, step=step, lr=lr)
-        return (loss * float("nan") if step == 6 else loss), correct
+    def poisoned(self: Learner, *given: torch.Tensor, step: int, **how: Any) -> tuple[Any, ...]:
+        loss, *rest = real(self, *given, step=step, **how)
+        return (loss * float("nan") if step == 6 else loss), *rest
 
     monkeypatch.setattr(Learner, "step", poisoned)
     said = run(recipe)
@@ -461,8 +462,8 @@ def test_weights_that_are_no_numbers_are_neither_best_nor_saved(
 ) -> None:
     real = Learner.step
 
-    def poisoned(self: Learner, *given: torch.Tensor, step: int, lr: float) -> tuple[torch.Tensor, torch.Tensor]:
-        answer = real(self, *given, step=step, lr=lr)
+    def poisoned(self: Learner, *given: torch.Tensor, step: int, **how: Any) -> tuple[Any, ...]:
+        answer = real(self, *given, step=step, **how)
         if step == 4:
             next(iter(self.network.model.parameters())).data.fill_(float("inf"))
         return answer
