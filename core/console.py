@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from core.errors import ThawError
-from core.events import EpochDone, Event, Measuring, Notice, Preparing, Started, StepDone
+from core.events import EpochDone, Event, Measuring, Memory, Notice, Preparing, Replanned, Started, StepDone
 from core.words import Value, catalogue, say
 
 BAR = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
@@ -105,6 +105,15 @@ class Screen:
             self._step(event)
         elif isinstance(event, EpochDone):
             self._epoch(event)
+        elif isinstance(event, Replanned):
+            self.line(
+                f"cli.replanned.{event.cause}",
+                epoch=event.epoch,
+                trainable=f"{event.parameters_trainable:,}",
+                lr=f"{event.lr:g}",
+            )
+        elif isinstance(event, Memory):
+            self.line("cli.memory", images=event.images_at_once)
         elif isinstance(event, Notice):
             key = f"notice.{event.code}"
             if key in catalogue(self._language):

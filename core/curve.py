@@ -20,6 +20,8 @@ LIMIT_BYTES = 20 * 1024
 """Of one answer as JSON."""
 BLOCK = 512
 """Steps whose extremes are remembered together, so that a long history is not looked through again at each reset."""
+MARKS = 50
+"""Changes that a chart shows."""
 STEP = ("loss", "accuracy", "lr")
 """What is measured at each step: mean loss and share of right images of its batch, base learning rate."""
 EPOCH = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -41,6 +43,7 @@ class Curve:
         """Epoch numbers."""
         self._revs: list[int] = []
         """`rev` after each epoch was added: it says which points came before."""
+        self._marks: list[tuple[int, str]] = []
         self.epoch = secrets.token_hex(4)
         self.done = False
 
@@ -73,9 +76,15 @@ class Curve:
             self._numbers.append(event.epoch)
             self._revs.append(self.rev)
 
+    def add_mark(self, step: int, cause: str) -> None:
+        """Something was changed after `step`: a line across the charts. Only the newest MARKS are kept."""
+        with self._lock:
+            self._marks = [*self._marks, (step, cause)][-MARKS:]
+
     def rewind(self, step: int) -> None:
         """Forget what came after `step`: the run goes on from there."""
         with self._lock:
+            self._marks = [mark for mark in self._marks if mark[0] < step]
             steps = int(np.searchsorted(self._steps.x, step, "right"))
             epochs = int(np.searchsorted(self._epochs.x, step, "right"))
             if (steps, epochs) != (self._steps.length, self._epochs.length):
@@ -84,11 +93,12 @@ class Curve:
     def since(
         self, rev: int, epoch: str, *, points: int = 2000, start: float | None = None, stop: float | None = None
     ) -> dict[str, Any]:
-        """What a chart that holds `rev` points of `epoch` lacks: `{epoch, rev, reset, done, x, y, epochs}`.
+        """What a chart that holds `rev` points of `epoch` lacks: `{epoch, rev, reset, done, x, y, epochs, marks}`.
 
         `x` are steps, `y` lists by name in `STEP`, `epochs` lists by name in `EPOCH` with `epoch` and `step` beside them;
-        null where there is no number, five significant digits. `reset`: forget what you have; these are all points,
-        thinned to at most `points` and 20 KiB. With `start` and `stop`: only the stretch between these two steps.
+        null where there is no number, five significant digits. `marks`: all [step, cause] of changes, always. `reset`: forget
+        what you have; these are all points, thinned to at most `points` and 20 KiB. With `start` and `stop`: only the stretch
+        between these two steps.
         """
         with self._lock:
             if start is not None or stop is not None:
@@ -135,6 +145,7 @@ class Curve:
             "rev": self.rev,
             "reset": reset,
             "done": self.done,
+            "marks": self._marks,
             "x": self._steps.x[steps].tolist(),
             "y": {name: _short(self._steps.column(i)[steps]) for i, name in enumerate(STEP)},
             "epochs": {

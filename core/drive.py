@@ -12,7 +12,7 @@ from typing import Protocol
 
 from core import log
 from core.errors import StoreError, ThawError
-from core.events import Command, Ended, Event, Measuring, Preparing, StepDone
+from core.events import Command, Ended, Event, Measuring, Preparing, Replanned, StepDone
 from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import Workspace
@@ -28,7 +28,13 @@ class Train(Protocol):
     """The shape of `core.training.train`, the one that is used where no other is given."""
 
     def __call__(
-        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+        self,
+        recipe: Recipe,
+        *,
+        workspace: Workspace,
+        folder: Path,
+        resume: Path | None = None,
+        edits: Sequence[Replanned] = (),
     ) -> Generator[Event, Command | None, None]:
         """Events out, commands in."""
         ...
@@ -59,7 +65,8 @@ def drive(
         store.folder(run_id)
         saved = store.last_checkpoint(run_id)
         resume = folder / Path(saved.file).name if saved else None
-        events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume)
+        edits = store.edits(run_id)
+        events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume, edits=edits)
         with closing(_converse(events, store, run_id, asked, clock)) as told:
             for event in told:
                 if isinstance(event, Ended):

@@ -12,10 +12,15 @@ from core.events import (
     Ended,
     EpochDone,
     Event,
+    Film,
     GroupInfo,
     Measuring,
+    Memory,
     Notice,
+    Preflight,
     Preparing,
+    Readings,
+    Replanned,
     Saved,
     Scores,
     Started,
@@ -30,6 +35,8 @@ __all__ = ["Curve", "History", "RunState", "Stage"]
 Stage = Literal["waiting", "preparing", "training", "validating", "testing", "ended"]
 RECENT_STEPS = 50
 """Steps over which the present speed is taken."""
+TRACE = 240
+"""Readings of the instruments that are remembered; when there are more, every second one is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,18 @@ class RunState:
     started: Started | None = None
     """Device, classes, splits, parameters and versions of the last start."""
     groups: tuple[GroupInfo, ...] = ()
+    """As they learn now."""
+    trainable: int = 0
+    """Numbers that learn now."""
+    edits: tuple[Replanned, ...] = ()
+    """What was changed on the way, by a person or by the timeline; the last one says what holds now."""
+    preflight: Preflight | None = None
+    images_at_once: int | None = None
+    """Where memory did not suffice for a whole batch."""
+    readings: tuple[Readings, ...] = ()
+    """Of the instruments, oldest first, the last one always among them."""
+    films: tuple[Film, ...] = ()
+    """One an epoch."""
     notices: tuple[Notice, ...] = ()
     saved: Saved | None = None
     tested: Tested | None = None
@@ -88,6 +107,11 @@ class History:
         self._epochs: list[EpochDone] = []
         self._bests: list[EpochDone] = []
         """Each the best until the next one; an epoch that was stopped half way and then finished may be there twice."""
+        self._edits: list[Replanned] = []
+        self._readings: list[Readings] = []
+        self._films: list[Film] = []
+        self._preflight: Preflight | None = None
+        self._memory: Memory | None = None
         self._notices: list[Notice] = []
         self._saved: Saved | None = None
         self._tested: Tested | None = None
@@ -121,6 +145,19 @@ class History:
             if entry.best:
                 self._bests.append(entry)
             self._recent.clear()
+        elif isinstance(entry, Replanned):
+            self._edits.append(entry)
+            self.curve.add_mark(entry.step, entry.cause)
+        elif isinstance(entry, Readings):
+            self._readings.append(entry)
+            if len(self._readings) > TRACE:
+                self._readings = [*self._readings[:-1:2], self._readings[-1]]
+        elif isinstance(entry, Film):
+            self._films = [*(film for film in self._films if film.epoch < entry.epoch), entry]
+        elif isinstance(entry, Preflight):
+            self._preflight = entry
+        elif isinstance(entry, Memory):
+            self._memory = entry
         elif isinstance(entry, Saved):
             self._saved = entry
         elif isinstance(entry, Notice):
@@ -160,7 +197,15 @@ class History:
             epochs=tuple(self._epochs),
             best=self._bests[-1] if self._bests else None,
             started=started,
-            groups=started.groups if started else (),
+            groups=self._edits[-1].groups if self._edits else started.groups if started else (),
+            trainable=(
+                self._edits[-1].parameters_trainable if self._edits else started.parameters_trainable if started else 0
+            ),
+            edits=tuple(self._edits),
+            preflight=self._preflight,
+            images_at_once=self._memory.images_at_once if self._memory else None,
+            readings=tuple(self._readings),
+            films=tuple(self._films),
             notices=tuple(self._notices),
             saved=self._saved,
             tested=self._tested,
@@ -192,6 +237,9 @@ class History:
         self._recent.clear()
         self._epochs = [epoch for epoch in self._epochs if epoch.step <= started.step]
         self._bests = [epoch for epoch in self._bests if epoch.step <= started.step]
+        self._edits = [edit for edit in self._edits if edit.step < started.step]
+        self._readings = [readings for readings in self._readings if readings.step <= started.step]
+        self._films = [film for film in self._films if film.step <= started.step]
         if self._step and self._step.step > started.step:
             self._step = None if started.step == 0 else self._step.model_copy(update={"step": started.step})
 

@@ -45,6 +45,10 @@ def report(
         "versions": started.versions if started else {},
         "seconds": _seconds(history, now.tested, now.epochs, opening_seconds),
         "startup_seconds": startup_seconds,
+        "edits": [
+            {"step": edit.step, "epoch": edit.epoch, "lr": edit.lr, "rules": [rule.model_dump() for rule in edit.rules]}
+            for edit in store.edits(run_id)
+        ],
         "epochs": [epoch.model_dump(exclude={"kind"}) for epoch in now.epochs],
         "validation": _validation(now.best),
         "test": _test(now.tested),

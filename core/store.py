@@ -18,7 +18,7 @@ from core import log
 from core.boots import Boots
 from core.database import Database
 from core.errors import StoreError
-from core.events import COMMAND, EVENT, Command, Ended, EpochDone, Event, Saved, Started, StepDone, Tested
+from core.events import COMMAND, EVENT, Command, Ended, EpochDone, Event, Replanned, Saved, Started, StepDone, Tested
 from core.recipe import Recipe
 from core.run import ACTIVE, BEFORE, RESUMABLE, STATES, Run, State, checked_id, new_id
 from core.schema import APPLICATION, MIGRATIONS
@@ -113,6 +113,30 @@ class RunStore:
             if isinstance(saved, Saved) and _is_whole(self.folder(run_id) / Path(saved.file).name, saved):
                 return saved
         return None
+
+    def edits(self, run_id: str) -> list[Replanned]:
+        """What a person has changed while the run was at work, in the order of the steps: with its recipe a replay of it.
+
+        What was changed after the checkpoint from which a run went on is made again at its step, until the person changes
+        something else.
+        """
+        with self._database.read() as db:
+            rows = db.execute(
+                "SELECT payload FROM event WHERE run = ? AND kind IN ('started', 'replanned') ORDER BY seq",
+                (checked_id(run_id),),
+            ).fetchall()
+        made: list[Replanned] = []
+        pending: list[Replanned] = []
+        for row in rows:
+            event = EVENT.validate_json(row["payload"])
+            if isinstance(event, Started):
+                pending = [edit for edit in [*made, *pending] if edit.step >= event.step]
+                made = [edit for edit in made if edit.step < event.step]
+            elif isinstance(event, Replanned) and event.cause == "person":
+                again = bool(pending) and (event.step, event.rules, event.lr) == _said(pending[0])
+                pending = pending[1:] if again else []
+                made.append(event)
+        return [*made, *pending]
 
     def folder(self, run_id: str) -> Path:
         """Where the files of a run lie, made if it is not there. Raises StoreError (`workspace.unusable`)."""
@@ -361,6 +385,10 @@ def _run(row: sqlite3.Row) -> Run:
     values["recipe"] = Recipe.model_validate_json(values["recipe"])
     values["deleted"] = values["deleted"] is not None
     return Run(**values, error=None if code is None else (code, json.loads(details or "{}")))
+
+
+def _said(edit: Replanned) -> tuple[object, ...]:
+    return edit.step, edit.rules, edit.lr
 
 
 def _is_whole(file: Path, saved: Saved) -> bool:

@@ -92,6 +92,7 @@ class Desk:
     def hear(self, command: Command | None) -> None:
         """Take in a command."""
         if isinstance(command, Amend):
+            self._edits.clear()  # whoever changes something now has the last word
             self._amendments.append(command)
         elif command is not None and not isinstance(self.command, Discard):
             self.command = command

@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from core.curve import BLOCK, LIMIT_BYTES, Curve, _Table
+from core.curve import BLOCK, LIMIT_BYTES, MARKS, Curve, _Table
 from core.events import EpochDone, StepDone
 from core.steps import _ROW, Steps
 
@@ -54,6 +54,7 @@ def test_the_first_answer_holds_all_and_the_next_only_what_is_new() -> None:
         "rev": 3,
         "reset": True,
         "done": False,
+        "marks": [],
         "x": [1, 2],
         "y": {"loss": [0.12346, None], "accuracy": [0.375, 0.375], "lr": [0.001, 0.001]},
         "epochs": {
@@ -186,3 +187,17 @@ def test_an_empty_curve_answers() -> None:
     answer = Curve().since(-1, "")
     assert (answer["x"], answer["rev"], answer["reset"]) == ([], 0, True)
     assert Curve().window(1, 5)["x"] == []
+
+
+def test_marks_of_changes_come_with_every_answer_and_go_with_a_rewind() -> None:
+    curve = Curve()
+    for number in range(1, 11):
+        curve.add_step(step(number, 0.5))
+    curve.add_mark(3, "person")
+    curve.add_mark(8, "timeline")
+    assert curve.since(10, curve.epoch)["marks"] == [(3, "person"), (8, "timeline")]
+    curve.rewind(8)
+    assert curve.since(-1, "")["marks"] == [(3, "person")]
+    for number in range(200):
+        curve.add_mark(number, "person")
+    assert len(curve.since(-1, "")["marks"]) == MARKS

@@ -43,7 +43,7 @@ def step(number: int) -> StepDone:
 
 
 def told(talk: Callable[[], Talk]) -> Callable[..., Talk]:
-    return lambda recipe, *, workspace, folder, resume=None: talk()
+    return lambda recipe, *, workspace, folder, resume=None, edits=(): talk()
 
 
 def kinds(store: RunStore, run_id: str) -> list[str]:
@@ -54,7 +54,7 @@ def test_a_run_goes_from_the_queue_to_its_end(store: RunStore) -> None:
     seen: list[Event] = []
     given: dict[str, object] = {}
 
-    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None) -> Talk:
+    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None, edits: object = ()) -> Talk:
         given.update(recipe=recipe, workspace=workspace, folder=folder, resume=resume)
         assert store.run(run.id).state == "running"
         yield step(1)
@@ -285,7 +285,7 @@ def test_a_store_that_cannot_write_fails_the_run_when_it_can_again(store: RunSto
 def test_a_continuation_begins_at_the_last_whole_checkpoint(store: RunStore) -> None:
     resumed: list[Path | None] = []
 
-    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None) -> Talk:
+    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None, edits: object = ()) -> Talk:
         resumed.append(resume)
         (folder / "a.ckpt").write_bytes(b"abc")
         digest = hashlib.sha256(b"abc").hexdigest()
@@ -300,7 +300,7 @@ def test_a_continuation_begins_at_the_last_whole_checkpoint(store: RunStore) -> 
 
 
 def test_a_discarded_run_keeps_no_weights(store: RunStore) -> None:
-    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None) -> Talk:
+    def train(recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None, edits: object = ()) -> Talk:
         (folder / "step.ckpt").write_bytes(b"weights")
         (folder / "inner").mkdir()
         (folder / "inner" / "x").touch()

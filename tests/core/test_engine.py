@@ -34,7 +34,9 @@ class Fake:
         self.most_at_once = 0
         self.wrong: dict[str, BaseException] = {}
 
-    def __call__(self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None) -> Talk:
+    def __call__(
+        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None, edits: object = ()
+    ) -> Talk:
         self.order.append((recipe.name, resume.name if resume else None))
         self.threads.add(threading.get_ident())
         self.working += 1

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import core.schema
 import core.store
 from core.errors import StoreError
-from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Saved, StepDone, Stop
+from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Replanned, Saved, Started, StepDone, Stop
 from core.recipe import Recipe
 from core.store import BEFORE, STATES, RunStore, State, checked_id, new_id
 from core.workspace import Workspace, open_workspace
@@ -466,3 +466,44 @@ def test_any_order_of_claims_outcomes_and_crashes_keeps_the_promises(tmp_path: P
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(Here, settings=quick)
+
+
+def replanned(step: int, lr: float = 0.1, cause: str = "person") -> Replanned:
+    plain = {"epoch": 1, "rules": (), "parameters_trainable": 1, "groups": (), "held": ()}
+    return Replanned.model_validate({"cause": cause, "step": step, "lr": lr, **plain})
+
+
+def begun(step: int) -> Started:
+    plain = {
+        "device": "cpu",
+        "precision": "fp32",
+        "threads": 1,
+        "versions": {},
+        "fingerprint": "",
+        "classes": (),
+        "splits": {},
+    }
+    return Started(
+        **plain, parameters_total=1, parameters_trainable=1, groups=(), held=(), steps_per_epoch=5, epochs=9, step=step
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "steps"),
+    [
+        ([begun(0), replanned(3), replanned(7, cause="timeline"), replanned(8)], [3, 8]),
+        ([begun(0), replanned(3), replanned(12), replanned(20), begun(10)], [3, 12, 20]),
+        ([begun(0), replanned(3), replanned(12), replanned(20), begun(10), replanned(12)], [3, 12, 20]),
+        ([begun(0), replanned(3), replanned(12), replanned(20), begun(10), replanned(11, lr=0.5)], [3, 11]),
+        ([begun(0), replanned(12), replanned(20), begun(10), replanned(12), begun(10)], [12, 20]),
+        ([begun(0), replanned(10), begun(10), replanned(10), replanned(10, lr=0.2)], [10, 10]),
+        ([begun(0), replanned(3), begun(0)], [3]),
+    ],
+)
+def test_edits_are_those_of_a_replay_and_the_last_word_wins(
+    store: RunStore, told: list[Replanned | Started], steps: list[int]
+) -> None:
+    run = store.create(Recipe())
+    store.transition(run.id, "running")
+    store.append(run.id, told)
+    assert [edit.step for edit in store.edits(run.id)] == steps

@@ -134,7 +134,7 @@ class Teacher:
         self.heard: list[Command] = []
 
     def __call__(
-        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None
+        self, recipe: Recipe, *, workspace: Workspace, folder: Path, resume: Path | None = None, edits: object = ()
     ) -> Generator[Event, Command | None, None]:
         assert self.may_begin.wait(10)
         group = GroupInfo(name="", lr_scale=1.0, parameters=10)
