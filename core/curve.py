@@ -96,9 +96,9 @@ class Curve:
         """What a chart that holds `rev` points of `epoch` lacks: `{epoch, rev, reset, done, x, y, epochs, marks}`.
 
         `x` are steps, `y` lists by name in `STEP`, `epochs` lists by name in `EPOCH` with `epoch` and `step` beside them;
-        null where there is no number, five significant digits. `marks`: all [step, cause] of changes, always. `reset`: forget
-        what you have; these are all points, thinned to at most `points` and 20 KiB. With `start` and `stop`: only the stretch
-        between these two steps.
+        null where there is no number, five significant digits. `marks`: all [step, cause] of changes, always. `reset`:
+        forget what you have; these are all points, thinned to at most `points` and 20 KiB. With `start` and `stop`: only
+        the stretch between these two steps.
         """
         with self._lock:
             if start is not None or stop is not None:
