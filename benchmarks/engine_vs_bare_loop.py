@@ -31,8 +31,8 @@ from core.backbones import build
 from core.dataset import import_dataset, open_dataset, split
 from core.dataset.pixels import load_pixels
 from core.events import Saved, StepDone
-from core.optim import lr_factor
 from core.recipe import AUGMENT_PRESETS, Recipe, augment_preset
+from core.schedule import lr_factor
 from core.training import train
 from core.workspace import Workspace, open_workspace
 

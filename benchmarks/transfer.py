@@ -33,9 +33,9 @@ from torch.nn import functional as F
 from core.augment import augment, draws, normalised
 from core.backbones import build
 from core.dataset.demos import DEMOS
-from core.optim import lr_factor
 from core.pretraining import probe
 from core.recipe import AUGMENT_PRESETS, Augment
+from core.schedule import lr_factor
 
 SIDE, BATCH, STEPS = 64, 32, 320
 AUGMENT: dict[str, Augment] = {

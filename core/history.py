@@ -71,6 +71,8 @@ class RunState:
     """Device, classes, splits, parameters and versions of the last start."""
     groups: tuple[GroupInfo, ...] = ()
     """As they learn now."""
+    first_groups: tuple[GroupInfo, ...] = ()
+    """As they learned in the first step."""
     trainable: int = 0
     """Numbers that learn now."""
     edits: tuple[Replanned, ...] = ()
@@ -107,6 +109,7 @@ class History:
         self._epochs: list[EpochDone] = []
         self._bests: list[EpochDone] = []
         """Each the best until the next one; an epoch that was stopped half way and then finished may be there twice."""
+        self._first_groups: tuple[GroupInfo, ...] = ()
         self._edits: list[Replanned] = []
         self._readings: list[Readings] = []
         self._films: list[Film] = []
@@ -198,6 +201,7 @@ class History:
             best=self._bests[-1] if self._bests else None,
             started=started,
             groups=self._edits[-1].groups if self._edits else started.groups if started else (),
+            first_groups=self._first_groups,
             trainable=(
                 self._edits[-1].parameters_trainable if self._edits else started.parameters_trainable if started else 0
             ),
@@ -232,6 +236,8 @@ class History:
     def _begin(self, started: Started) -> None:
         self.curve.rewind(started.step)
         self._started, self._preparing = started, None
+        if not started.step or not self._first_groups:
+            self._first_groups = started.groups
         self._start_clock = started.clock
         self.attempts[-1] = (self.attempts[-1][0], started.clock, self._clock)
         self._recent.clear()

@@ -1,6 +1,5 @@
-"""Plan to optimizer, and the learning rate as a pure function of the step. Knows parameters by name; nothing of images."""
+"""Plan to optimizer. Knows parameters by name; nothing of images."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,48 +8,7 @@ from torch import nn
 
 from core.plan import Plan
 
-Schedule = Literal["cosine", "one-cycle", "step", "plateau", "constant"]
 Kind = Literal["sgd", "adam", "adamw", "rmsprop"]
-RISING, LOWEST, LAST = 0.3, 1 / 25, 1e-4
-"""One-cycle: share of the run in which the rate rises, where it begins and where it ends (torch's own defaults)."""
-
-
-def lr_factor(
-    step: int,
-    *,
-    steps_per_epoch: int,
-    epochs: int,
-    schedule: Schedule,
-    warmup_epochs: float = 0.0,
-    step_epochs: int = 5,
-    step_factor: float = 0.1,
-) -> float:
-    """Multiplier of the base learning rate at `step` (0-based), in (0, 1].
-
-    Warm-up over W = round(warmup_epochs * steps_per_epoch) steps (at most the whole run): (step + 1) / W, linear as in Goyal
-    et al. 2017, section 2.2; its last step has the full rate. Then, with T steps in all:
-    `cosine`: (1 + cos(pi * (step - W) / (T - W))) / 2, half a cosine that would reach zero at step T, one after the last
-    (SGDR, Loshchilov & Hutter 2017, eq. 5, without restarts); `step`: step_factor ** floor(epoch / step_epochs), epochs
-    counted from the first, warm-up included (He et al. 2016); `constant` and `plateau`: 1, of which the loop takes a part
-    when the validation loss stands still. `one-cycle` has its own warm-up: half a cosine from 1/25 to 1 in the first three
-    tenths of the run (or in W steps, if these are more), then half a cosine down to 1e-4 (Smith & Topin 2018).
-    """
-    total = steps_per_epoch * epochs
-    warmup = min(round(warmup_epochs * steps_per_epoch), total)
-    if schedule == "one-cycle":
-        rise = min(max(warmup, round(RISING * total), 1), total)
-        if step < rise:
-            return LOWEST + (1 - LOWEST) * (1 - math.cos(math.pi * (step + 1) / rise)) / 2
-        done = min((step - rise + 1) / max(total - rise, 1), 1.0)
-        return LAST + (1 - LAST) * (1 + math.cos(math.pi * done)) / 2
-    if step < warmup:
-        return (step + 1) / warmup
-    if schedule == "cosine":
-        done = min((step - warmup) / max(total - warmup, 1), 1.0)
-        return (1 + math.cos(math.pi * done)) / 2
-    if schedule == "step":
-        return float(step_factor ** (step // steps_per_epoch // step_epochs))
-    return 1.0
 
 
 def apply_plan(model: nn.Module, plan: Plan) -> None:

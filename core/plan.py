@@ -164,11 +164,16 @@ def plan(tree: LayerTree, rules: Sequence[BlockRule], epoch: int | None = None) 
 
 def _adapter(parameter: Parameter, rank: int) -> Adapter | None:
     """An adapter of at most `rank` for a weight, where it can have one and that is smaller than the weight itself."""
-    if not rank or parameter.dims not in ADAPTED.get(parameter.name.rpartition(".")[2], ()) or not parameter.rows:
+    if not rank or not adaptable(parameter):
         return None
     columns = parameter.count // parameter.rows
     adapter = Adapter(parameter.name, min(rank, parameter.rows, columns), parameter.rows, columns)
     return adapter if adapter.count < parameter.count else None
+
+
+def adaptable(parameter: Parameter) -> bool:
+    """It is a weight that can have an adapter."""
+    return parameter.rows > 0 and parameter.dims in ADAPTED.get(parameter.name.rpartition(".")[2], ())
 
 
 def thawing(rules: Sequence[BlockRule]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ Each chart is two functions: one makes the table (that is tested), one draws it.
 from the theme: `st.plotly_chart` puts its palette over the template.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -152,3 +153,36 @@ def _plain(figure: go.Figure, *, height: int) -> go.Figure:
         modebar={"bgcolor": "rgba(0,0,0,0)"},
     )
     return figure
+
+
+def schedule(table: pd.DataFrame, *, epochs: int, words: tuple[str, str, str]) -> go.Figure:
+    """Lines of learning rates over epochs, one a column of `table`; gaps where a group does not learn.
+
+    `words`: names of the two axes and of the group without a name.
+    """
+    epoch, rate, network = words
+    figure = go.Figure()
+    for number, name in enumerate(table.columns):
+        title = shorten(str(name) or network)
+        color = PALETTE[number % len(PALETTE)]
+        figure.add_scatter(
+            x=table.index.to_numpy(), y=table[name].to_numpy(), name=title, mode="lines", connectgaps=False,
+            line={"width": 2, "color": color}, hovertemplate=f"{title}: %{{y:.3~g}}<extra></extra>",
+        )  # fmt: skip
+    highest = float(table.max().max()) if len(table.columns) else 1.0
+    starts = table.max()
+    wide = len(table.columns) > 1 and highest / max(float(starts[starts > 0].min()), 1e-12) > 30
+    figure.update_layout(
+        height=220, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="x unified", showlegend=len(table.columns) > 1,
+        legend={"orientation": "h", "y": -0.3},
+    )  # fmt: skip
+    figure.update_xaxes(title=epoch, range=[0, epochs], fixedrange=True)
+    figure.update_yaxes(title=rate, rangemode="tozero", exponentformat="power", fixedrange=True)
+    if wide:
+        low = float(starts[starts > 0].min())
+        figure.update_yaxes(type="log", range=[_log10(low / 20), _log10(highest * 1.6)], rangemode="normal", dtick=1)
+    return figure
+
+
+def _log10(value: float) -> float:
+    return math.log10(max(value, 1e-15))

@@ -83,6 +83,21 @@ async def curve(request: Request) -> Response:
     )
 
 
+async def readings(request: Request) -> Response:
+    """The newest reading of a run's instruments, if it is of a later step than `since`, with what is wrong where."""
+    run, query = request.path_params["run"], request.query_params
+    if not RUN_ID.fullmatch(run):
+        return refusal(404, "run.unknown")
+    try:
+        since = int(query.get("since", 0))
+        told = await to_thread.run_sync(services.readings, run, since)
+    except ThawError as error:
+        return refusal(404, error.code)
+    except ValueError:
+        return refusal(422, "server.query")
+    return Response(orjson.dumps(told), media_type="application/json", headers={"cache-control": "no-store"})
+
+
 # --- pictures -----------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +188,7 @@ ROUTES = [
     Route("/healthz", health),
     Route(PLOTLY_URL, plotly_js),
     Route("/api/runs/{run}/curve", curve),
+    Route("/api/runs/{run}/readings", readings),
     Route("/api/thumbs/{dataset}/{sha}", thumb),
     Route("/api/image/{dataset}/{sha}", image),
     Route("/api/download/{run}/{file}", download),

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from core.errors import ThawError
-from core.events import Command
+from core.events import Amend, Command
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
 from ui import warmup
@@ -28,6 +28,8 @@ from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.backbones import Card
     from core.dataset import Dataset, Item
     from core.engine import Engine
@@ -115,6 +117,61 @@ def curve(run_id: str) -> "Curve":
     Raises StoreError if there is no such run.
     """
     return _here().engine.curve(run_id)
+
+
+def amend(run_id: str, wish: Amend) -> None:
+    """Change a run at work: the next step obeys.
+
+    Raises StoreError (`run.not_waiting`), RecipeError, and TrainingError if nothing would learn.
+    """
+    from core.errors import TrainingError
+    from core.plan import plan
+
+    run = store().run(run_id)
+    if wish.rules is not None and not plan(tree(run.recipe), wish.rules).groups:
+        raise TrainingError("training.nothing_learns", backbone=run.recipe.backbone)
+    _here().engine.send(run_id, wish)
+
+
+def readings(run_id: str, since: int) -> dict[str, Any]:
+    """The newest reading of the instruments as plain data, if its step is after `since`; `done` once no more will come.
+
+    Raises StoreError if there is no such run.
+    """
+    from core.readings import flags
+
+    now = _here().engine.state(run_id)
+    done = now.state not in ("queued", "running")
+    last = now.readings[-1] if now.readings else None
+    if last is None or last.step <= since:
+        return {"done": done}
+    return {"done": done, "step": last.step, "epoch": last.epoch, "blocks": last.blocks, "flags": flags(last.blocks)}
+
+
+def rates(recipe: Recipe) -> "pd.DataFrame":
+    """The learning rate of each parameter group over the epochs of the draft: index in epochs, one column a group.
+
+    Raises RecipeError.
+    """
+    import pandas as pd
+
+    from core.schedule import curves
+
+    made = tree(recipe)
+
+    def draw() -> "pd.DataFrame":
+        images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
+        steps = max(1, round(images / (recipe.batch_size * recipe.accumulate)))
+        at, lines = curves(made, recipe, steps)
+        return pd.DataFrame(lines, index=pd.Index(at, name="epoch"), dtype=float)
+
+    return remembered(("rates", recipe.changed(name="", seed=0).to_json()), draw)
+
+
+def readings_url(run_id: str) -> str:
+    """Where a browser asks for `readings`."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' if base else ''}{base}/api/runs/{quote(run_id, safe='')}/readings"
 
 
 def run_folder(run_id: str) -> Path:

@@ -37,9 +37,9 @@ from core.events import (
 )
 from core.layers import LayerTree
 from core.model import Model
-from core.optim import lr_factor
 from core.plan import Plan, plan
 from core.recipe import Recipe, parse
+from core.schedule import lr_factor
 from core.tasks import Task
 from core.training.batches import batches, count, even_order, shuffled
 from core.training.learner import Learner

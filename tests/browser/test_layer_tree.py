@@ -12,7 +12,8 @@ import ui.components.layer_tree
 from core.backbones import layer_tree
 from core.layers import LayerTree
 from core.plan import plan
-from core.recipe import BlockRule
+from core.recipe import BlockRule, Recipe
+from core.strategies import apply_strategy
 from ui.components.layer_tree.rules import decode, encode, nodes
 
 pytestmark = pytest.mark.browser
@@ -71,6 +72,26 @@ def test_the_browser_derives_from_rules_what_the_plan_says(rules_js: Page, name:
         owner = {p.name: p.name if p.name in seen else block.path for block in tree.blocks() for p in block.parameters}
         for group in meant.groups:
             assert {seen[owner[parameter]][2] for parameter in group.parameters} == {group.lr_scale}
+
+
+@pytest.mark.parametrize("strategy", ["lora", "gradual", "norm", "bias"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_browser_knows_adapters_and_timelines_as_the_plan_does(rules_js: Page, name: str, strategy: str) -> None:
+    tree = layer_tree(name, classes=10, image_size=224)
+    rules = apply_strategy(Recipe(weights="pretrained", epochs=10), strategy, tree).rules
+    rows = nodes(tree, {rule.path for rule in rules})
+    for epoch in (1, 4, 10):
+        learns, adapted = rules_js.evaluate(
+            """([rows, rules, epoch]) => {
+                 const { root } = tree.plant(rows)
+                 tree.derive(root, rules, epoch)
+                 return [root.learns, root.adapted]
+               }""",
+            [rows, encode(rules), epoch],
+        )
+        meant = plan(tree, rules, epoch)
+        adapters = sum(adapter.count for adapter in meant.adapters)
+        assert (learns, adapted) == (meant.trainable - adapters, adapters)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

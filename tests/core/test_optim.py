@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.optim import apply_plan, load_state_by_name, lr_factor, make_optimizer, set_rate, state_by_name, train_mode
+from core.optim import apply_plan, load_state_by_name, make_optimizer, set_rate, state_by_name, train_mode
 from core.plan import ParamGroup, Plan
+from core.schedule import lr_factor
 
 KINDS = ["sgd", "adam", "adamw"]
 

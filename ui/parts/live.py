@@ -9,7 +9,7 @@ from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
-from ui.parts import notes
+from ui.parts import notes, steer
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
@@ -35,20 +35,21 @@ def show(run: "Run") -> None:
     _title(run)
     now = services.run_state(run.id)
     with st.container(key=state.key("train", "figures")):
-        st.fragment(_figures, run_every=1.0 if run.state in ACTIVE else None)(
-            run.id, run.state, begun=now.started is not None
-        )
+        st.fragment(_figures, run_every=1.0 if run.state in ACTIVE else None)(run.id, run.state, marks=_marks(now))
     _controls(run)
     if run.state not in ("queued", "discarded"):
         live_chart(
             run.id,
             key=state.key("train", "chart", run.id),
             language=state.language(),
-            groups={group.name: group.lr_scale for group in now.groups},
+            groups={group.name: group.lr_scale for group in now.first_groups},
+            later=[(edit.step, {group.name: group.lr_scale for group in edit.groups}) for edit in now.edits],
             steps_per_epoch=now.started.steps_per_epoch if now.started else 0,
         )
         for notice in now.notices:
             st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
+        if now.started is not None:
+            steer.show(run, now)
 
 
 def _title(run: "Run") -> None:
@@ -73,14 +74,19 @@ def recipe_line(recipe: Recipe) -> str:
     )
 
 
-def _figures(run_id: str, drawn: str, *, begun: bool) -> None:
-    """Ticks once a second while the run is active; when it begins or its state changes the whole page is drawn again."""
+def _marks(now: "RunState") -> tuple[object, ...]:
+    """What the page shows besides the figures that tick: it is drawn again when this changes."""
+    return now.started is not None, len(now.edits), len(now.films), len(now.notices)
+
+
+def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
+    """Ticks once a second while the run is active; when anything but a figure changes, the whole page is drawn again."""
     try:
         run, now = services.run(run_id), services.run_state(run_id)
     except ThawError as error:
         notes.failure(error, key=state.key("train", "tick"))
         return
-    if run.state != drawn or (now.started is not None) != begun:
+    if run.state != drawn or _marks(now) != marks:
         st.rerun()
     if run.state in ("finished", "stopped"):
         st.success(sentence(run, now), icon=":material/check_circle:")

@@ -7,12 +7,13 @@ import streamlit as st
 
 from core.recipe import AUGMENT_PRESETS, Augment, augment_name
 from ui import drafting, state
-from ui.parts import notes
+from ui.parts import notes, schedule
 from ui.text import t
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 BATCHES = (4, 8, 16, 32, 64, 128, 256)
 SIZES = (*drafting.SIZES, 256, 288, 320, 384, 448, 512)
+GROUPS = ("optimizer", "loss", "keeping", "stopping", "changes", "machine")
 CHANGES: dict[str, tuple[float, float]] = {
     "crop": (0.95, 0.05),
     "rotation": (180.0, 5.0),
@@ -56,18 +57,21 @@ def augmentation() -> None:
 def everything() -> None:
     """The rest, in groups."""
     tabs = st.tabs(
-        [t("train.group.optimizer"), t("train.group.stopping"), t("train.group.changes"), t("train.group.machine")],
+        [t(f"train.group.{name}") for name in GROUPS],
         key=state.key("train", "groups"),
     )
     with tabs[0]:
         _optimizer()
     with tabs[1], _fields():
+        _loss()
+    with tabs[2], _fields():
+        _keeping()
+    with tabs[3], _fields():
         _pick("metric", ("accuracy", "macro_f1", "loss"))
         _number("patience", low=0, high=10_000, step=1)
-        _share("label_smoothing", high=0.5, step=0.05)
-    with tabs[2]:
+    with tabs[4]:
         changes()
-    with tabs[3], _fields():
+    with tabs[5], _fields():
         _pick("precision", ("auto", "fp32", "bf16", "fp16"))
         _pick("device", _devices())
         _pick("fit", ("crop", "stretch", "pad"))
@@ -77,16 +81,75 @@ def everything() -> None:
 def _optimizer() -> None:
     recipe = state.recipe()
     with _fields():
-        _pick("optimizer", ("adamw", "adam", "sgd"))
+        _pick("optimizer", ("adamw", "adam", "sgd", "rmsprop"))
         _exact("lr", high=10.0)
-        if recipe.optimizer == "sgd":
+        if recipe.optimizer in ("sgd", "rmsprop"):
             _share("momentum", high=0.99, step=0.01)
+        if recipe.optimizer == "sgd":
+            _switch("nesterov")
         _exact("weight_decay", high=10.0)
-        _pick("schedule", ("cosine", "step", "constant"))
+        _pick("schedule", ("cosine", "one-cycle", "step", "plateau", "constant"))
         if recipe.schedule == "step":
             _number("step_epochs", low=1, high=10_000, step=1)
+        if recipe.schedule == "plateau":
+            _number("plateau_epochs", low=1, high=10_000, step=1)
+        if recipe.schedule in ("step", "plateau"):
             _share("step_factor", low=0.01, high=1.0, step=0.01)
-        _number("warmup_epochs", low=0.0, high=1000.0, step=0.5)
+        if recipe.schedule != "one-cycle":
+            _number("warmup_epochs", low=0.0, high=1000.0, step=0.5)
+        _exact("clip_norm", high=1e6)
+        _number("accumulate", low=1, high=1024, step=1)
+    if recipe.accumulate > 1:
+        st.caption(
+            t("train.effective", n=recipe.batch_size * recipe.accumulate, batch=recipe.batch_size, times=recipe.accumulate)
+        )
+    schedule.show()
+
+
+def _loss() -> None:
+    """What is made small, and which images are drawn."""
+    _pick("loss", ("cross-entropy", "weighted", "focal"))
+    if state.recipe().loss == "focal":
+        _share("focal_gamma", high=5.0, step=0.5)
+    _switch("balanced")
+    _share("label_smoothing", high=0.5, step=0.05)
+
+
+def _keeping() -> None:
+    """What keeps the network from learning by heart, and what it knew from being lost."""
+    recipe = state.recipe()
+    with st.container():
+        pull = next((rule.pull for rule in recipe.rules if rule.path == "" and rule.pull is not None), 0.0)
+        st.slider(
+            t("train.set.pull"), min_value=0.0, max_value=10.0, value=pull, step=0.1, help=t("train.set.pull.help"),
+            key=state.key("train", "pull"), on_change=_pulled, disabled=recipe.weights == "random",
+        )  # fmt: skip
+        notes.at_field("rules")
+    _share("dropout", high=0.9, step=0.05)
+    _share("mixup", high=2.0, step=0.1)
+    _share("cutmix", high=2.0, step=0.1)
+    _share("ema", high=0.9999, step=0.0001)
+    with st.container():
+        chance = recipe.stochastic_depth
+        st.slider(
+            t("train.set.stochastic_depth"), min_value=0.0, max_value=0.9, value=chance or 0.0, step=0.05,
+            help=t("train.set.stochastic_depth.help"), key=state.key("train", "depth"), on_change=_deepened,
+        )  # fmt: skip
+        notes.at_field("stochastic_depth")
+
+
+def _pulled() -> None:
+    """The pull of the whole network is a rule at its root."""
+    wanted = state.value(state.key("train", "pull"))
+    if wanted is not None:
+        state.edit(rules=state.recipe().with_rule("", pull=float(wanted)).rules)
+
+
+def _deepened() -> None:
+    """Zero is the network's own habit: who wants no skipping at all says so on the command line."""
+    wanted = state.value(state.key("train", "depth"))
+    if wanted is not None:
+        state.edit(stochastic_depth=float(wanted) or None)
 
 
 def changes() -> None:
@@ -110,6 +173,12 @@ def changes() -> None:
 
 def _fields() -> Any:
     return st.grid(3, min_column_width=220, gap="medium")
+
+
+def _switch(name: str) -> None:
+    with st.container():
+        st.toggle(t(f"train.set.{name}"), help=t(f"train.set.{name}.help"), **state.field(name))
+        notes.at_field(name)
 
 
 def _number(name: str, *, low: float, high: float, step: float, width: int | None = None) -> None:

@@ -30,14 +30,14 @@ def small_tree(name: str = "small") -> LayerTree:
 def test_own_parameters_of_a_block_with_children_get_a_row_of_their_own() -> None:
     rows = nodes(small_tree())
     assert rows == [
-        ["", None, "small", "Net", 0, 83, "", 0],
-        ["stem", "", "stem", "Layer", 4, 4, "8×4×4", 0],
-        ["relu", "", "relu", "ReLU", 0, 0, "", 0],
-        ["body", "", "body", "Body", 0, 39, "", 0],
-        ["body.token", "body", "token", "parameter", 7, 7, "", 0],
-        ["body.a", "body", "a", "Layer", 11, 11, "8×4×4", 0],
-        ["body.b", "body", "b", "Layer", 21, 21, "8×4×4", 1],
-        ["head", "", "head", "Linear", 40, 40, "5", 0],
+        ["", None, "small", "Net", 0, 83, "", 0, []],
+        ["stem", "", "stem", "Layer", 4, 4, "8×4×4", 0, []],
+        ["relu", "", "relu", "ReLU", 0, 0, "", 0, []],
+        ["body", "", "body", "Body", 0, 39, "", 0, []],
+        ["body.token", "body", "token", "parameter", 7, 7, "", 0, []],
+        ["body.a", "body", "a", "Layer", 11, 11, "8×4×4", 0, []],
+        ["body.b", "body", "b", "Layer", 21, 21, "8×4×4", 1, []],
+        ["head", "", "head", "Linear", 40, 40, "5", 0, []],
     ]
 
 
@@ -209,3 +209,22 @@ def test_every_word_that_the_browser_half_asks_for_exists(language: str) -> None
     text = (Path(ui.components.layer_tree.__file__).parent / "layer_tree.js").read_text("utf-8")
     asked = set(re.findall(r"words\.(\w+)", text)) | set(re.findall(r'\["[\w-]+", "(\w+)"\](?=[,\]])', text))
     assert [word for word in sorted(asked) if f"tree.{word}" not in catalogue(language)] == []
+
+
+def test_every_field_of_a_rule_comes_back_and_nonsense_does_not() -> None:
+    rules = (
+        BlockRule(path="", trainable=False, adapter=4, pull=0.5),
+        BlockRule(path="body", trainable=True, since=7),
+        BlockRule(path="head", lr_scale=0.1),
+    )
+    rows = nodes(small_tree())
+    assert decode(encode(rules), rows) == rules
+    wild = {"head": {"trainable": True, "adapter": -1, "pull": 99, "since": 0.5}, "body": {"adapter": 2.5}}
+    assert decode(wild, rows) == (BlockRule(path="head", trainable=True),)
+
+
+def test_weights_that_can_have_adapters_are_sent_with_their_shapes() -> None:
+    rows = {row[0]: row[8] for row in nodes(layer_tree("resnet18", classes=5, image_size=64))}
+    assert rows["conv1"] == [64, 3 * 7 * 7]
+    assert rows["fc"] == [5, 512]
+    assert rows["bn1"] == rows["layer1"] == []

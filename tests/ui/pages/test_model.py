@@ -94,8 +94,7 @@ def test_a_click_on_the_tree_is_the_draft_and_makes_the_strategy_one_s_own(draw:
 def test_a_preset_beats_a_click_that_came_before_it(draw: Draw, press: Press, sent: Sent) -> None:
     at = told(draw("model"), {"layer1": {"trainable": False}}, sent)
     press(at, "model.strategies", "picked", "full")
-    tenth = (BlockRule(path="", lr_scale=0.1), BlockRule(path="fc", lr_scale=1.0))
-    assert (draft(at).strategy, draft(at).rules) == ("full", tenth)
+    assert (draft(at).strategy, draft(at).rules) == ("full", ())
 
 
 def test_frozen_blocks_of_chance_are_warned_of(draw: Draw, press: Press) -> None:

@@ -239,7 +239,7 @@ def test_the_run_is_shown_as_it_goes(school: Engine, teacher: Teacher, draw: Dra
     assert shown["Best so far"] == "66.7 %"
     assert [one.delta for one in at.metric if one.label == "Images per second"] == ["cpu"]
     chart = sent(at, "train.chart")
-    assert (chart["run"], chart["groups"], chart["steps_per_epoch"]) == (run_id, {"": 1.0}, 2)
+    assert (chart["run"], chart["stretches"], chart["steps_per_epoch"]) == (run_id, [[0, {"": 1.0}]], 2)
 
 
 def test_another_tab_and_a_reload_show_the_same_run(school: Engine, draw: Draw) -> None:

@@ -46,11 +46,16 @@ def layer_tree(
     language: str,
     base_lr: float,
     disabled: bool = False,
+    epoch: int | None = None,
+    watch: str = "",
     on_change: Callable[[tuple[BlockRule, ...], tuple[BlockRule, ...]], None] | None = None,
 ) -> tuple[BlockRule, ...]:
     """Show `rules` on `tree`; gives the rules as the person wants them now, in the order of the network.
 
-    `base_lr` only explains rates. While nobody has clicked, what comes back is `rules` itself.
+    `base_lr` only explains rates. With an `epoch` rules that begin later do not hold yet; without, all do. `watch` is the
+    address of the readings of a run (`ui/routes.py`): the rows then show instruments in place of types and sizes.
+
+    While nobody has clicked, what comes back is `rules` itself.
 
     `on_change(before, now)` is called before the page runs: a click is then not lost when the next run is that of another
     page or is cut short. Where the draft is no longer `before`, a preset was pressed in the same moment and should win.
@@ -90,6 +95,8 @@ def layer_tree(
             "output": str(head[0]) if head else "",
             "base_lr": base_lr,
             "disabled": disabled,
+            "epoch": epoch,
+            "watch": watch,
             "words": {
                 name.removeprefix("tree."): text for name, text in catalogue(language).items() if name.startswith("tree.")
             },

@@ -6,6 +6,7 @@
  */
 
 const DEBOUNCE_MS = 200
+const LOOK_MS = 1000
 const mounted = new WeakMap()
 
 export default function (component) {
@@ -13,7 +14,7 @@ export default function (component) {
   if (!mounted.has(place)) mounted.set(place, new LayerTreeView(place.querySelector(".thaw-tree")))
   const view = mounted.get(place)
   view.update(component)
-  return () => { clearTimeout(view.timer); mounted.delete(place) }
+  return () => { view.leave(); mounted.delete(place) }
 }
 
 function make(tag, className, text) {
@@ -57,8 +58,53 @@ class LayerTreeView {
       this.rev = data.rev
       this.rules = structuredClone(data.rules)
     }
+    if (this.watched !== data.watch) { // another run, or none
+      this.watched = data.watch
+      this.readings = null
+      this.look()
+    }
     this.dress()
     this.paint()
+  }
+
+  leave() {
+    clearTimeout(this.timer)
+    clearTimeout(this.looking)
+    this.watched = null
+  }
+
+  /* The instruments of a run at work: asked for here, so that a new reading does not send the network again. */
+  async look() {
+    clearTimeout(this.looking)
+    const url = this.watched
+    if (!url) return
+    let done = false
+    try {
+      const answer = await fetch(`${url}?since=${this.readings?.step ?? 0}`)
+      const news = answer.ok ? await answer.json() : null
+      if (url !== this.watched) return
+      if (news?.step) {
+        this.readings = news
+        this.gather(this.root)
+        this.paint()
+      }
+      done = !!news?.done
+    } catch { /* the server is away: the next look may find it again */ }
+    if (!done && url === this.watched) this.looking = setTimeout(() => this.look(), LOOK_MS)
+  }
+
+  /* What the instruments say of `node` and all below it: lengths of the parts put together. */
+  gather(node) {
+    const own = this.readings.blocks[node.path], sums = [0, 0, 0, 0]
+    if (own) sums.forEach((_, at) => { sums[at] += own[at] === null ? NaN : own[at] ** 2 })
+    node.flag = this.readings.flags[node.path] ?? ""
+    for (const child of node.children) {
+      this.gather(child).forEach((value, at) => { sums[at] += value })
+      node.flag ||= child.flag
+    }
+    const [gradient, update, weight, distance] = sums.map(Math.sqrt)
+    node.reading = node.total && node.type !== this.data.parameter ? { gradient, update: weight ? update / weight : 0, moved: weight ? distance / weight : 0 } : null
+    return sums
   }
 
   plant() { // another network
@@ -87,7 +133,12 @@ class LayerTreeView {
     this.wrap.classList.toggle("disabled", !!data.disabled)
     this.part("in-shape").textContent = data.input
     this.part("out-shape").textContent = data.output
-    this.part("heads").querySelectorAll("span").forEach((cell, at) => { cell.textContent = words[`column.${["block", "type", "shape", "count", "rate"][at]}`] })
+    const columns = data.watch ? ["block", "gradient", "update", "moved", "rate"] : ["block", "type", "shape", "count", "rate"]
+    this.part("heads").querySelectorAll("span").forEach((cell, at) => {
+      cell.textContent = words[`column.${columns[at]}`]
+      cell.title = words[`column.${columns[at]}.tip`] ?? ""
+    })
+    this.wrap.classList.toggle("live", !!data.watch)
     this.wrap.querySelectorAll(".legend span").forEach((item, at) => { item.textContent = words[`state.${["frozen", "mixed", "trainable"][at]}`] })
     this.part("depths").setAttribute("aria-label", words.depth)
     this.part("depth-word").textContent = words.depth
@@ -114,13 +165,13 @@ class LayerTreeView {
     if (this.data.disabled || !able.length) return
     for (const node of able) {
       thaw(node, this.rules, on ?? node.state !== "trainable") // frozen and mixed both become trainable
-      derive(this.root, this.rules)
+      this.derive()
     }
     this.changed()
   }
 
   edit(node) {
-    if (this.data.disabled || !node.learns) return
+    if (this.data.disabled || !(node.learns || node.adapted)) return
     const { cell, scale } = this.row(node)
     this.editing = node
     this.editor.value = this.rules[node.path]?.lr_scale === undefined ? "" : short(node.scale)
@@ -276,8 +327,10 @@ class LayerTreeView {
     return shown
   }
 
+  derive() { derive(this.root, this.rules, this.data.epoch ?? Infinity) }
+
   paint() {
-    derive(this.root, this.rules)
+    this.derive()
     this.shown = this.visible()
     if (!this.shown.includes(this.focused)) {
       let near = this.focused
@@ -340,6 +393,9 @@ class LayerTreeView {
     if (node.path === data.head) line.append(badge("new", words.new, words.new_tip))
     const held = node.statistics ? badge("held", words.held, words.held_tip) : null
     if (held) line.append(held)
+    const late = badge("late", "", ""), adapter = badge("adapter", words.adapter, words.adapter_tip), flag = badge("flag", "", "")
+    late.hidden = adapter.hidden = flag.hidden = true
+    line.append(late, adapter, flag)
     const kind = node.type === data.parameter ? words.parameter : node.type
     const meta = make("span", "meta", [kind, node.shape, node.total ? compact(node.total) : ""].filter(Boolean).join(" · "))
     name.append(line, meta)
@@ -351,15 +407,16 @@ class LayerTreeView {
     count.append(make("span", "number", node.total ? compact(node.total) : "–"), bar)
     const cell = make("span", "rate"), scale = make("span", "scale")
     cell.append(scale)
-    element.append(stop, name, type, make("span", "shape", node.shape), count, cell)
+    const shape = make("span", "shape", node.shape)
+    element.append(stop, name, type, shape, count, cell)
     if (!node.children.length || node === this.root) twist.hidden = true
-    return { element, toggle, twist, held, label, fraction, bar, count, cell, scale, drawn: "" }
+    return { element, toggle, twist, held, late, adapter, flag, label, meta, type, shape, fraction, bar, count, cell, scale, drawn: "" }
   }
 
   draw(node, flow) {
     const row = this.row(node), { words, data } = this, look = node.total ? node.state : `inert ${flow}`
     const own = this.rules[node.path]?.lr_scale !== undefined, open = this.isOpen(node)
-    const sign = `${look}|${node.learns}|${node.scale}|${own}|${open}|${node.varies}|${!!data.disabled}|${data.base_lr}`
+    const sign = `${look}|${node.learns}|${node.scale}|${own}|${open}|${node.varies}|${!!data.disabled}|${data.base_lr}|${node.adapted}|${node.since}|${data.epoch}|${this.readings?.step}`
     if (row.drawn === sign) return row.element
     row.drawn = sign
     const { element } = row
@@ -374,11 +431,37 @@ class LayerTreeView {
     element.setAttribute("aria-posinset", siblings.indexOf(node) + 1)
     row.toggle.title = node.total ? words[`tip.${node.state}`] : ""
     if (row.held) row.held.hidden = node.state !== "frozen"
+    const waits = node.since > (data.epoch ?? 1) && this.rules[node.path]?.since > 1
+    row.late.hidden = !waits
+    row.late.firstChild.textContent = waits ? fill(words.late, { epoch: node.since }) : ""
+    row.adapter.hidden = !node.adapted || (node.children.length > 0 && node !== this.root)
+    row.adapter.title = fill(words.adapter_tip, { n: compact(node.adapted), rank: node.adapter })
+    if (data.watch) this.measure(row, node)
     row.fraction.style.width = `${node.total ? 100 * node.learns / node.total : 0}%`
-    row.count.title = node.total ? fill(words.count_tip, { share: percent(node.total / this.root.total), learns: compact(node.learns), total: compact(node.total) }) : ""
-    row.scale.textContent = node.learns ? `×${short(node.scale)}` : ""
-    row.scale.title = node.learns ? this.rateTip(node, own) : ""
+    if (!data.watch) row.count.title = node.total ? fill(words.count_tip, { share: percent(node.total / this.root.total), learns: compact(node.learns), total: compact(node.total) }) : ""
+    const learns = node.learns || node.adapted
+    row.scale.textContent = learns ? `×${short(node.scale)}` : ""
+    row.scale.title = learns ? this.rateTip(node, own) : ""
     return element
+  }
+
+  /* The instruments of a row, in the places of type, shape and size. */
+  measure(row, node) {
+    const { words } = this, reading = node.reading, number = row.count.querySelector(".number")
+    const texts = reading ? [amount(reading.gradient), share(reading.update), share(reading.moved)] : ["", "", ""]
+    row.type.textContent = texts[0]
+    row.type.title = reading ? words["column.gradient.tip"] : ""
+    row.shape.textContent = texts[1]
+    row.shape.title = reading ? words["column.update.tip"] : ""
+    number.textContent = texts[2]
+    row.meta.textContent = reading ? fill(words.reading, { gradient: texts[0], update: texts[1], moved: texts[2] }) : ""
+    const far = reading?.moved > 0 ? Math.min(1, Math.max(0.04, 1 + Math.log10(reading.moved) / 4)) : 0 // 0.01 % to all of it
+    row.bar.style.setProperty("--share", 1)
+    row.bar.style.setProperty("--moved", `${100 * far}%`)
+    row.flag.hidden = !node.flag
+    row.flag.className = `badge flag ${node.flag ?? ""}`
+    row.flag.firstChild.textContent = node.flag ? words[`flag.${node.flag}`] : ""
+    row.flag.title = node.flag ? words[`flag.${node.flag}.tip`] : ""
   }
 
   rateTip(node, own) {
@@ -392,7 +475,7 @@ class LayerTreeView {
   }
 
   paintTotals() {
-    const { learns, total } = this.root
+    const { total } = this.root, learns = this.root.learns + this.root.adapted
     this.part("share").textContent = `${percent(total ? learns / total : 0)} %`
     this.part("total").textContent = fill(this.words.total, { learns: compact(learns), total: compact(total) })
   }
@@ -427,6 +510,10 @@ class LayerTreeView {
     }))
   }
 }
+
+function amount(value) { return Number.isNaN(value) ? "–" : value === 0 ? "0" : value < 1e-3 || value >= 1e4 ? value.toExponential(1) : short(value) }
+
+function share(value) { return Number.isNaN(value) ? "–" : value === 0 ? "0" : value < 1e-5 ? "<0.001 %" : `${short(100 * value)} %` }
 
 function badge(kind, text, tip) {
   const element = make("span", `badge ${kind}`)

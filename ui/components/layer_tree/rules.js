@@ -4,16 +4,16 @@
  * wins. Without a rule everything learns at scale 1. Whether a block is frozen, mixed or trainable is derived, never stored.
  */
 
-/* Rows from the flat list [[path, parent, name, type, own, total, shape, statistics], …], parents before children. */
+/* Rows from the flat list [[path, parent, name, type, own, total, shape, statistics, shapes], …], parents before children. */
 export function plant(flat) {
   const byPath = new Map()
-  for (const [path, above, name, type, own, total, shape, statistics] of flat) {
+  for (const [path, above, name, type, own, total, shape, statistics, shapes] of flat) {
     const parent = above === null ? null : byPath.get(above)
     const node = {
-      path, parent, type, own, total, shape, statistics: !!statistics, children: [], index: byPath.size,
+      path, parent, type, own, total, shape, statistics: !!statistics, shapes, children: [], index: byPath.size,
       depth: parent ? parent.depth + 1 : 0,
       label: parent && parent.path && /^\d+$/.test(name) ? `${parent.label}.${name}` : name,
-      trainable: true, scale: 1, learns: 0, state: "trainable", varies: false,
+      trainable: true, scale: 1, adapter: 0, adapted: 0, since: 1, learns: 0, state: "trainable", varies: false,
     }
     parent?.children.push(node)
     byPath.set(path, node)
@@ -22,28 +22,44 @@ export function plant(flat) {
   return { nodes, byPath, root: nodes[0], depth: Math.max(...nodes.map(n => n.depth)) }
 }
 
-/* Fill in what `rules` mean for `node` and all below it; gives the number of parameters that learn there. */
-export function derive(node, rules, trainable = true, scale = 1) {
-  const rule = rules[node.path]
-  node.trainable = rule?.trainable ?? trainable
-  node.scale = rule?.lr_scale ?? scale
+/* Fill in what `rules` mean for `node` and all below it in that epoch; gives how many of its parameters learn there.
+ * `adapted` counts the numbers of adapters, `since` is the epoch with which a rule of the node itself begins to hold. */
+export function derive(node, rules, epoch = Infinity, above = { trainable: true, scale: 1, adapter: 0 }) {
+  const own = rules[node.path], rule = (own?.since ?? 1) <= epoch ? own : undefined
+  node.since = own?.since ?? 1
+  node.trainable = rule?.trainable ?? above.trainable
+  node.scale = rule?.lr_scale ?? above.scale
+  node.adapter = rule?.adapter ?? above.adapter
   let learns = node.trainable ? node.own : 0
+  node.adapted = node.trainable ? 0 : adapters(node.shapes, node.adapter)
   node.varies = false
   for (const child of node.children) {
-    learns += derive(child, rules, node.trainable, node.scale)
-    if (child.learns && (child.varies || child.scale !== node.scale)) node.varies = true
+    learns += derive(child, rules, epoch, node)
+    node.adapted += child.adapted
+    if ((child.learns || child.adapted) && (child.varies || child.scale !== node.scale)) node.varies = true
   }
   node.learns = learns
-  if (node.total) node.state = learns === 0 ? "frozen" : learns === node.total ? "trainable" : "mixed"
+  if (node.total) node.state = learns === 0 ? (node.adapted ? "mixed" : "frozen") : learns === node.total ? "trainable" : "mixed"
   else node.state = node.trainable ? "trainable" : "frozen"
   return learns
+}
+
+/* Numbers in the adapters of weights of these shapes, [rows, columns, …], where they are smaller than the weights. */
+function adapters(shapes, rank) {
+  let count = 0
+  for (let at = 0; rank && at < shapes.length; at += 2) {
+    const [rows, columns] = [shapes[at], shapes[at + 1]], numbers = Math.min(rank, rows, columns) * (rows + columns)
+    if (numbers < rows * columns) count += numbers
+  }
+  return count
 }
 
 function put(rules, path, field, value) {
   const rule = { ...rules[path] }
   if (value === undefined) delete rule[field]
   else rule[field] = value
-  if (Object.keys(rule).length) rules[path] = rule
+  if (field === "trainable") delete rule.since // a click means now
+  if (Object.keys(rule).some(name => name !== "since")) rules[path] = rule
   else delete rules[path]
 }
 

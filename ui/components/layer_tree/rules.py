@@ -7,17 +7,21 @@ import hashlib
 import json
 from collections.abc import Container, Sequence
 
-from core.layers import Block, LayerTree
+from core.layers import Block, LayerTree, Parameter
+from core.plan import adaptable
 from core.recipe import BlockRule
 
-Node = list[str | int | None]
-"""path, parent path, name, type, own and total parameters, output shape as text, 1 if it keeps running statistics."""
-Rules = dict[str, dict[str, bool | float]]
-"""path -> {"trainable": bool, "lr_scale": float}, both optional."""
+Node = list[str | int | list[int] | None]
+"""path, parent path, name, type, own and total parameters, output shape as text, 1 if it keeps running statistics, and rows
+and columns of each own weight that can have an adapter."""
+Rules = dict[str, dict[str, bool | float | int]]
+"""path -> the fields of a BlockRule that say something, by name."""
+FIELDS = ("trainable", "lr_scale", "adapter", "pull")
 
 PARAMETER = "parameter"
 """Type of a row that is one tensor of a block's own, such as a ViT's `class_token`."""
-MAX_SCALE = 1000.0
+MAX_SCALE, MAX_PULL = 1000.0, 10.0
+MAX_RANK, MAX_EPOCHS = 1024, 10_000
 
 
 def nodes(tree: LayerTree, named: Container[str] = ()) -> list[Node]:
@@ -33,15 +37,22 @@ def nodes(tree: LayerTree, named: Container[str] = ()) -> list[Node]:
         own = 0 if apart else sum(p.count for p in block.parameters)
         name = block.name or tree.backbone
         shape = "×".join(str(side) for side in block.output_shape or ())
-        rows.append([block.path, parent, name, block.type, own, block.total, shape, int(block.statistics)])
+        shapes = [] if apart else _shapes(block.parameters)
+        rows.append([block.path, parent, name, block.type, own, block.total, shape, int(block.statistics), shapes])
         if apart:
             for p in block.parameters:
-                rows.append([p.name, block.path, p.name.rpartition(".")[2], PARAMETER, p.count, p.count, "", 0])
+                rows.append(
+                    [p.name, block.path, p.name.rpartition(".")[2], PARAMETER, p.count, p.count, "", 0, _shapes([p])]
+                )
         for child in block.children:
             add(child, block.path)
 
     add(tree.root, None)
     return rows
+
+
+def _shapes(parameters: Sequence[Parameter]) -> list[int]:
+    return [side for p in parameters if adaptable(p) for side in (p.rows, p.count // p.rows)]
 
 
 def opened(tree: LayerTree) -> list[str]:
@@ -58,15 +69,12 @@ def signature(rows: list[Node]) -> str:
 
 def encode(rules: Sequence[BlockRule]) -> Rules:
     """Rules as plain objects; those that say nothing are left out."""
-    said = {
-        rule.path: {
-            field: value
-            for field, value in (("trainable", rule.trainable), ("lr_scale", rule.lr_scale))
-            if value is not None
-        }
-        for rule in rules
-    }
-    return {path: fields for path, fields in said.items() if fields}
+    said: Rules = {}
+    for rule in rules:
+        fields = {field: getattr(rule, field) for field in FIELDS if getattr(rule, field) is not None}
+        if fields:
+            said[rule.path] = fields | ({"since": rule.since} if rule.since > 1 else {})
+    return said
 
 
 def decode(value: object, rows: list[Node]) -> tuple[BlockRule, ...]:
@@ -81,14 +89,24 @@ def decode(value: object, rows: list[Node]) -> tuple[BlockRule, ...]:
             continue
         trainable = said.get("trainable")
         rule = BlockRule(
-            path=path, trainable=trainable if isinstance(trainable, bool) else None, lr_scale=_scale(said.get("lr_scale"))
+            path=path,
+            trainable=trainable if isinstance(trainable, bool) else None,
+            lr_scale=_number(said.get("lr_scale"), 0, MAX_SCALE),
+            adapter=_whole(said.get("adapter"), 0, MAX_RANK),
+            pull=_number(said.get("pull"), 0, MAX_PULL),
+            since=_whole(said.get("since"), 1, MAX_EPOCHS) or 1,
         )
-        if rule.trainable is not None or rule.lr_scale is not None:
+        if any(getattr(rule, field) is not None for field in FIELDS):
             rules.append(rule)
     return tuple(rules)
 
 
-def _scale(value: object) -> float | None:
+def _number(value: object, low: float, high: float) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value <= MAX_SCALE else None
+    return float(value) if low <= value <= high else None
+
+
+def _whole(value: object, low: int, high: int) -> int | None:
+    number = _number(value, low, high)
+    return int(number) if number is not None and number == int(number) else None

@@ -4,7 +4,7 @@ Outside of Streamlit's runs it asks the delta route by itself: nothing flickers 
 stops asking. Knows a run by its id only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -28,13 +28,15 @@ def live_chart(
     key: str,
     language: str,
     groups: Mapping[str, float] | None = None,
+    later: Sequence[tuple[int, Mapping[str, float]]] = (),
     steps_per_epoch: int = 0,
     every_seconds: float = 1.0,
 ) -> None:
     """Draw the curves of `run_id`, and keep them up to date until it ends.
 
-    `groups` are parameter groups by name with their scale of the base learning rate (`Plan.rates()`); without them there is
-    no chart of rates. With `steps_per_epoch` the axis counts epochs, else steps.
+    `groups` are the parameter groups that the run began with, by name with their scale of the base learning rate
+    (`Plan.rates()`), `later` those that took their place after a step; without them there is no chart of rates. With
+    `steps_per_epoch` the axis counts epochs, else steps.
     """
     base = str(st.get_option("server.baseUrlPath")).strip("/")  # our routes get no prefix from Streamlit: a proxy maps them
     prefix = f"/{base}" if base else ""
@@ -44,7 +46,7 @@ def live_chart(
             "run": run_id,
             "url": f"{prefix}/api/runs/{run_id}/curve",
             "plotly": prefix + PLOTLY_URL,
-            "groups": dict(groups or {}),
+            "stretches": [(0, dict(groups or {})), *((step, dict(scales)) for step, scales in later)],
             "steps_per_epoch": steps_per_epoch,
             "every": every_seconds,
             "words": {

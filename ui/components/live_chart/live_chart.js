@@ -51,6 +51,7 @@ export function merge(held, delta) {
   held.rev = delta.rev
   held.epoch = delta.epoch
   held.done = delta.done
+  held.marks = delta.marks ?? []
   if (held.x.length > KEPT_POINTS) held.rev = -1 // asks for a thinner set next time
 }
 
@@ -126,7 +127,7 @@ class LiveChart {
     try {
       const delta = await this.ask({ since: held.rev, epoch: held.epoch })
       if (held === this.held && this.alive) {
-        const news = delta.reset || delta.rev !== held.rev || delta.done !== held.done
+        const news = delta.marks?.length !== held.marks?.length || delta.reset || delta.rev !== held.rev || delta.done !== held.done
         merge(held, delta)
         if (news && held.x.length + (held.epochs.epoch?.length ?? 0)) await this.draw()
         this.part("lost").textContent = ""
@@ -163,7 +164,7 @@ class LiveChart {
 
   wide() { return this.wrap.clientWidth >= WIDE }
 
-  rates() { return Object.entries(this.data.groups) }
+  rates() { return Object.entries(Object.assign({}, ...this.data.stretches.map(([, groups]) => groups))) }
 
   height() { return this.wide() ? (this.rates().length ? 500 : 350) : (this.rates().length ? 800 : 590) }
 
@@ -212,10 +213,12 @@ class LiveChart {
       if (!held.done && mean.length) traces.push({ ...panel, mode: "markers", x: [x.at(-1)], y: [mean.at(-1)], marker: { size: 8, color: ice }, hoverinfo: "skip" })
       traces.push({ ...panel, mode: "lines+markers", name: words.validation, x: ends, y: val.slice(), line: { width: 2, color: flame }, marker: { size: val.length > 60 ? 3 : 7, color: flame }, hovertemplate: `%{y:${format}}` })
     }
-    const lr = held.y.lr ?? [], rates = this.rates()
+    const lr = held.y.lr ?? [], rates = this.rates(), stretches = this.data.stretches
     const colors = this.shades(rates.length)
-    rates.forEach(([group, scale], at) => {
-      traces.push({ type: "scatter", xaxis: "x3", yaxis: "y3", mode: "lines", name: plain(group || words.network), showlegend: false, x, y: lr.map(rate => rate === null ? null : rate * scale), line: { width: 2, color: colors[at] }, hovertemplate: "%{y:.3~g}" })
+    let stretch = 0 // which groups learned at which scale changes on the way
+    const scales = held.x.map(step => { while (stretch + 1 < stretches.length && step > stretches[stretch + 1][0]) stretch++; return stretches[stretch]?.[1] ?? {} })
+    rates.forEach(([group], at) => {
+      traces.push({ type: "scatter", xaxis: "x3", yaxis: "y3", mode: "lines", name: plain(group || words.network), showlegend: false, x, y: lr.map((rate, i) => rate === null || scales[i][group] === undefined ? null : rate * scales[i][group]), line: { width: 2, color: colors[at] }, hovertemplate: "%{y:.3~g}" })
     })
     return traces
   }
@@ -252,6 +255,11 @@ class LiveChart {
       layout.annotations.push({ xref: "paper", yref: "paper", x: columns[at][0], y: rows[at][1], xanchor: "left", yanchor: "bottom", yshift: 8, xshift: -6, showarrow: false, align: "left",
         font: { size: 14, color: text }, text: this.title(name) })
     })
+    const unit = this.unit(), hand = this.css("--st-text-color", "#16202e")
+    layout.shapes = (this.held.marks ?? []).map(([step, cause]) => ({ type: "line", xref: "x", yref: "paper", x0: step / unit, x1: step / unit, y0: 0, y1: 1, layer: "below",
+      line: { width: cause === "person" ? 1.4 : 1, dash: cause === "person" ? "solid" : "dot", color: hand }, opacity: 0.45 }))
+    for (const [step, cause] of this.held.marks ?? []) // what the line means, where the pointer comes by
+      layout.annotations.push({ xref: "x", yref: "paper", x: step / unit, y: 1, yanchor: "bottom", yshift: 1, showarrow: false, text: cause === "person" ? "✎" : "◇", hovertext: words[`mark.${cause}`], font: { size: 12, color: hand } })
     return layout
   }
 
