@@ -4,6 +4,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Final
 
+from core.narrator.pitfalls import MOST
 from core.narrator.remark import Action, Remark, nats, percent
 from core.narrator.seen import GENTLY, SHARPLY, SOLVED, UP, Seen, guess, sluggish, val_losses
 from core.words import Value
@@ -22,12 +23,10 @@ SWING: Final = 0.15
 SWING_SHARE: Final = 0.3
 """... and in shares of the mean validation loss."""
 SWING_EPOCHS: Final = 5
-"""Looked at; all changes but one have to turn back."""
+"""Looked at; each change has to turn back the one before."""
 NO_BETTER: Final = 0.95
 """Of chance: nothing worth the name was learned."""
 STUCK_EPOCHS: Final = 3
-LATE: Final = 0.6
-"""Share of the run after which most of what will be learned is learned."""
 STILL_HIGH: Final = 0.5
 """Of chance: half of what could be known is not."""
 LATE_EPOCHS: Final = 3
@@ -49,6 +48,7 @@ WIDER: Final = {"head": "last-stage", "last-stage": "last-two-stages", "bias": "
 
 
 def not_finite(seen: Seen) -> Remark | None:
+    """It failed because a loss or a weight was no number any more."""
     ended = seen.now.ended
     if ended is None or ended.code != "training.not_finite":
         return None
@@ -69,6 +69,7 @@ def loss_high(seen: Seen) -> Remark | None:
 
 
 def loss_rising(seen: Seen) -> Remark | None:
+    """Training loss is well above its lowest, twice running."""
     if len(seen.fresh) < 3:
         return None
     *before, one, two = seen.fresh
@@ -80,6 +81,7 @@ def loss_rising(seen: Seen) -> Remark | None:
 
 
 def loss_swings(seen: Seen) -> Remark | None:
+    """Validation loss goes up and down and up, far."""
     losses = val_losses(seen.fresh[-SWING_EPOCHS:])
     if len(losses) < SWING_EPOCHS:
         return None
@@ -160,8 +162,10 @@ def plateau(seen: Seen) -> Remark | None:
 def settled(seen: Seen) -> Remark | None:
     """Nothing moves, and the rate is low already: the rest of the run is a waste of time."""
     flat = _flat(seen)
-    if flat is None or not seen.going or seen.annealed >= RATE_HIGH or underfitting(seen):
+    if flat is None or not seen.going or seen.annealed >= RATE_HIGH or underfitting(seen) or _at_chance(seen):
         return None
+    if seen.now.epoch <= seen.recipe.warmup_epochs or (seen.recipe.schedule == "one-cycle" and not seen.late):
+        return None  # the rate is still rising
     return Remark("settled", {**flat, "rate": f"{seen.now.lr or 0.0:.2g}"}, "note", Action("stop"))
 
 
@@ -178,6 +182,7 @@ def _flat(seen: Seen) -> dict[str, Value] | None:
 
 
 def begun(seen: Seen) -> Remark | None:
+    """The first epoch is under way."""
     if seen.now.epochs or seen.now.step < 1 or seen.now.loss is None or not seen.going:
         return None
     return Remark("begun", {"step": seen.now.step, "loss": nats(seen.now.loss), **guess(seen)}, "note")

@@ -54,6 +54,7 @@ def _names_one(epoch: EpochDone, seen: Seen) -> bool:
 
 
 def overfitting(seen: Seen) -> Remark | None:
+    """Learning by heart, while it can still be stopped."""
     rise = _rise(seen)
     if not seen.going or rise is None or _better(seen):
         return None
@@ -74,6 +75,7 @@ def too_little(seen: Seen) -> Remark | None:
 
 
 def overfitted(seen: Seen) -> Remark | None:
+    """It was learned by heart: next time something against it."""
     rise = _rise(seen)
     if seen.going or rise is None or _better(seen):
         return None
@@ -85,6 +87,7 @@ def overfitted(seen: Seen) -> Remark | None:
 
 
 def overconfident(seen: Seen) -> Remark | None:
+    """Validation loss rises although accuracy grows."""
     rise = _rise(seen)
     if rise is None or not _better(seen):
         return None
@@ -121,7 +124,7 @@ def _better(seen: Seen) -> bool:
 def best(seen: Seen) -> Remark | None:
     """Where the best weights are, if there is something to judge by."""
     best, last = seen.now.best, seen.now.epochs[-1] if seen.now.epochs else None
-    if best is None or last is None or best.val_accuracy is None or best.val_loss is None:
+    if best is None or last is None or best.val_accuracy is None or best.val_loss is None or seen.now.state == "discarded":
         return None
     values: dict[str, Value] = {"epoch": best.epoch, "accuracy": percent(best.val_accuracy), "loss": nats(best.val_loss)}
     values["f1"] = f"{best.val_macro_f1 or 0.0:.2f}"

@@ -28,6 +28,7 @@ FAINT_BLOCKS: Final = 4
 
 
 def exploding(seen: Seen) -> Remark | None:
+    """A gradient is far too long, or something is no number."""
     if not seen.readings:
         return None
     last = seen.readings[-1]
@@ -52,6 +53,7 @@ def _broken(reading: Reading) -> bool:
 
 
 def rushing(seen: Seen) -> Remark | None:
+    """Blocks whose weights are moved by too much, reading after reading."""
     runs = [ratios_of(readings) for readings in seen.readings[-RUSHING_READINGS:]]
     if len(runs) < RUSHING_READINGS:
         return None

@@ -35,8 +35,10 @@ class Remark:
 
 
 def nats(value: float) -> str:
+    """A loss as text: two decimals, or two digits where it is small."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def percent(share: float, digits: int = 1) -> str:
+    """0.9731 as 97.3 %."""
     return f"{100 * share:.{digits}f} %"

@@ -20,6 +20,8 @@ UP: Final = 3.0
 """Raising risks more than lowering, so the small step."""
 SOLVED: Final = 0.1
 """Of chance: nothing is left to gain."""
+LATE: Final = 0.6
+"""Share of the run after which most of what will be learned is learned."""
 SLUGGISH_RATIO: Final = 1e-5
 """Of update to weight in the median block: a hundredth of what is healthy."""
 USUAL_RATE: Final = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
@@ -47,11 +49,16 @@ class Seen:
 
     @classmethod
     def of(cls, recipe: Recipe, now: RunState) -> "Seen":
+        """`now`, of the run that was created with `recipe`."""
         edit = now.edits[-1].step if now.edits else -1
         person = max((edit.step for edit in now.edits if edit.cause == "person"), default=-1)
         classes = max(len(now.started.classes) if now.started else 0, 2)
+        if now.edits:
+            rules, lr = now.edits[-1].rules, now.edits[-1].lr
+            strategy = recipe.strategy if rules == recipe.rules else "custom"
+            recipe = recipe.model_copy(update={"rules": rules, "lr": lr, "strategy": strategy})
         return cls(
-            recipe=recipe.model_copy(update={"rules": now.edits[-1].rules, "lr": now.edits[-1].lr}) if now.edits else recipe,
+            recipe=recipe,
             now=now,
             going=now.state == "running" and now.stage in ("training", "validating"),
             classes=classes,
@@ -68,6 +75,7 @@ class Seen:
 
     @property
     def late(self) -> bool:
+        """Most of the run is over."""
         return self.now.fraction >= LATE
 
     @property
@@ -99,10 +107,12 @@ def sluggish(seen: Seen) -> bool:
 
 
 def guess(seen: Seen) -> dict[str, Value]:
+    """What guessing would cost."""
     return {"classes": seen.classes, "chance": nats(seen.chance)}
 
 
 def val_losses(epochs: Sequence[EpochDone]) -> list[float]:
+    """Of the epochs that have one."""
     return [epoch.val_loss for epoch in epochs if epoch.val_loss is not None]
 
 

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import ui.components.layer_tree
+from core.backbones import layer_tree
 from core.layers import Block, LayerTree, Parameter
 from core.recipe import BlockRule
 from core.words import catalogue
