@@ -116,11 +116,11 @@ def underfitting(seen: Seen) -> Remark | None:
     last = seen.fresh[-LATE_EPOCHS - 1 :]
     if not seen.late or len(last) <= LATE_EPOCHS or _at_chance(seen):
         return None
-    curves = [[epoch.train_loss for epoch in last], val_losses(last)]
-    if any(min(c) < STILL_HIGH * seen.chance or 1 - c[-1] / c[0] > LATE_FALL for c in curves if c):
+    curves = [epoch.train_loss for epoch in last], val_losses(last)
+    if any(len(c) <= LATE_EPOCHS or min(c) < STILL_HIGH * seen.chance or 1 - c[-1] / c[0] > LATE_FALL for c in curves):
         return None
     values: dict[str, Value] = {"epoch": last[-1].epoch, "epochs": seen.now.epochs_total, "share": percent(seen.share)}
-    values |= {"loss": nats(last[-1].train_loss), "accuracy": percent(last[-1].train_accuracy)}
+    values |= {"train": nats(curves[0][-1]), "val": nats(curves[1][-1])}
     if seen.share > MOST:
         return seen.turned("underfitting_rate", values, UP)
     wider = WIDER.get(seen.recipe.strategy, "layerwise") if seen.recipe.weights != "random" else "full"
@@ -156,7 +156,7 @@ def plateau(seen: Seen) -> Remark | None:
     losses = val_losses(seen.fresh)
     if (losses[-1] if losses else seen.fresh[-1].train_loss) < SOLVED * seen.chance:
         return None
-    return seen.turned("plateau", flat, GENTLY, "note")
+    return seen.turned("plateau" if losses else "plateau_blind", flat, GENTLY, "note")
 
 
 def settled(seen: Seen) -> Remark | None:
@@ -166,7 +166,8 @@ def settled(seen: Seen) -> Remark | None:
         return None
     if seen.now.epoch <= seen.recipe.warmup_epochs or (seen.recipe.schedule == "one-cycle" and not seen.late):
         return None  # the rate is still rising
-    return Remark("settled", {**flat, "rate": f"{seen.now.lr or 0.0:.2g}"}, "note", Action("stop"))
+    code = "settled" if "val" in flat else "settled_blind"
+    return Remark(code, {**flat, "rate": f"{seen.now.lr or 0.0:.2g}"}, "note", Action("stop"))
 
 
 def _flat(seen: Seen) -> dict[str, Value] | None:
@@ -177,8 +178,8 @@ def _flat(seen: Seen) -> dict[str, Value] | None:
         return None
     if abs(last[-1].train_loss - before[-1].train_loss) > PLATEAU_FALL * before[-1].train_loss:
         return None
-    loss = losses[-1] if losses else last[-1].train_loss
-    return {"epochs": len(last), "loss": nats(loss), "train": nats(last[-1].train_loss)}
+    values: dict[str, Value] = {"epochs": len(last), "train": nats(last[-1].train_loss)}
+    return {**values, "val": nats(losses[-1])} if losses else values
 
 
 def begun(seen: Seen) -> Remark | None:

@@ -12,9 +12,9 @@ from core.recipe import AUGMENT_PRESETS, Augment
 from core.words import Value
 
 OVERFIT_EPOCHS: Final = 3
-"""Since the lowest validation loss: fewer happen by noise (Prechelt 1998 looks at strips of 5 and says why)."""
+"""Since the lowest validation loss: one or two happen by noise (Prechelt 1998, "Early stopping - but when?")."""
 OVERFIT_RISE: Final = 0.1
-"""Of validation loss over its lowest: Prechelt's generalisation loss, GL, of 10."""
+"""Of validation loss over its lowest. Prechelt stops at 1 to 5 per cent; a warning may wait until it is plain."""
 OVERFIT_LEAST: Final = 0.03
 """Nats; less is nothing where the loss is almost zero."""
 OVERFIT_FALL: Final = 0.95

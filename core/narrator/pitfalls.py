@@ -12,7 +12,7 @@ from core.words import Value
 MOST: Final = 0.5
 """Of the weights: what learns counts as everything."""
 FEW_IMAGES: Final = 1000
-"""For training; with fewer, fewer weights should learn (Kornblith et al. 2019, section 4.6)."""
+"""For training: with fewer than about a thousand, a whole network is easily bent to fit them by heart."""
 TRUNK_RATE: Final = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 """From here on pretrained features are washed away; SGD, whose steps are not normalised, bears ten times more."""
 SMALL_SHARE: Final = 0.05
