@@ -260,12 +260,14 @@ class Job:
         )
 
     def _measured(self) -> bool:
-        """The instruments are read at this step: the last of an epoch and some before it."""
+        """The instruments are read at this step: the first one, so that there is something to see, and then now and then."""
         if not self.recipe.instruments:
             return False
         stride = max(LEAST_STRIDE, self.steps_per_epoch // MEASURED_A_EPOCH)
-        return (self.place.offset + 1) % stride == 0 or (
-            self.steps_per_epoch < stride and (self.place.step + 1) % LEAST_STRIDE == 0
+        return (
+            self.place.step == 0
+            or (self.place.offset + 1) % stride == 0
+            or (self.steps_per_epoch < stride and (self.place.step + 1) % LEAST_STRIDE == 0)
         )
 
     def read(self) -> Iterator[StepDone | Readings]:

@@ -256,10 +256,13 @@ class LiveChart {
         font: { size: 14, color: text }, text: this.title(name) })
     })
     const unit = this.unit(), hand = this.css("--st-text-color", "#16202e")
-    layout.shapes = (this.held.marks ?? []).map(([step, cause]) => ({ type: "line", xref: "x", yref: "paper", x0: step / unit, x1: step / unit, y0: 0, y1: 1, layer: "below",
-      line: { width: cause === "person" ? 1.4 : 1, dash: cause === "person" ? "solid" : "dot", color: hand }, opacity: 0.45 }))
+    layout.shapes = (this.held.marks ?? []).flatMap(([step, cause]) => names.map((_, at) => { // a line in every panel
+      const mark = at ? String(at + 1) : ""
+      return { type: "line", xref: `x${mark}`, yref: `y${mark} domain`, x0: step / unit, x1: step / unit, y0: 0, y1: 1, layer: "below", opacity: 0.45,
+        line: { width: cause === "person" ? 1.4 : 1, dash: cause === "person" ? "solid" : "dot", color: hand } }
+    }))
     for (const [step, cause] of this.held.marks ?? []) // what the line means, where the pointer comes by
-      layout.annotations.push({ xref: "x", yref: "paper", x: step / unit, y: 1, yanchor: "bottom", yshift: 1, showarrow: false, text: cause === "person" ? "✎" : "◇", hovertext: words[`mark.${cause}`], font: { size: 12, color: hand } })
+      layout.annotations.push({ xref: "x", yref: "y domain", x: step / unit, y: 1, yanchor: "bottom", showarrow: false, text: cause === "person" ? "✎" : "◇", hovertext: words[`mark.${cause}`], font: { size: 12, color: hand } })
     return layout
   }
 
