@@ -121,7 +121,7 @@ def underfitting(seen: Seen) -> Remark | None:
         return None
     values: dict[str, Value] = {"epoch": last[-1].epoch, "epochs": seen.now.epochs_total, "share": percent(seen.share)}
     values |= {"train": nats(curves[0][-1]), "val": nats(curves[1][-1])}
-    if seen.share > MOST:
+    if seen.share > MOST and seen.recipe.strategy not in WIDER:
         return seen.turned("underfitting_rate", values, UP)
     wider = WIDER.get(seen.recipe.strategy, "layerwise") if seen.recipe.weights != "random" else "full"
     return Remark("underfitting", values, "warning", Action("again", changes=(("strategy", wider),)))

@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Final
 
 from core.events import EpochDone
-from core.narrator.pitfalls import FEW_IMAGES, MOST
+from core.narrator.pitfalls import FEW_IMAGES, MOST, NARROW
 from core.narrator.remark import Action, Remark, nats, percent
 from core.narrator.seen import SHARPLY, Seen, sluggish, val_losses
 from core.recipe import AUGMENT_PRESETS, Augment
@@ -64,10 +64,15 @@ def overfitting(seen: Seen) -> Remark | None:
 def too_little(seen: Seen) -> Remark | None:
     """Everything learns from few images, and it does not carry over."""
     images = seen.now.started.splits.get("train", 0) if seen.now.started else 0
-    if seen.share <= MOST or images >= FEW_IMAGES or seen.recipe.weights == "random" or not seen.own:
+    if seen.share <= MOST or seen.recipe.strategy in NARROW or images >= FEW_IMAGES or not seen.own:
         return None
     last = seen.own[-1]
-    if last.epoch < GAP_EPOCH or last.val_accuracy is None or last.train_accuracy - last.val_accuracy < GAP:
+    if (
+        seen.recipe.weights == "random"
+        or last.epoch < GAP_EPOCH
+        or last.val_accuracy is None
+        or last.train_accuracy - last.val_accuracy < GAP
+    ):
         return None
     values: dict[str, Value] = {"share": percent(seen.share, 0), "images": images}
     values |= {"train": percent(last.train_accuracy), "val": percent(last.val_accuracy)}

@@ -15,6 +15,8 @@ FEW_IMAGES: Final = 1000
 """For training: with fewer than about a thousand, a whole network is easily bent to fit them by heart."""
 TRUNK_RATE: Final = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 """From here on pretrained features are washed away; SGD, whose steps are not normalised, bears ten times more."""
+NARROW: Final = frozenset({"head", "last-stage"})
+"""Strategies that are the advice itself: the last stage of a ResNet-18 holds 72 % of its weights."""
 SMALL_SHARE: Final = 0.05
 """Of the weights: norms, biases, adapters and heads cannot wash a trunk away, and want large rates."""
 TURNED: Final = 45.0
@@ -77,7 +79,7 @@ def _trunk_scale(rules: Sequence[BlockRule]) -> float:
 
 
 def _small_full(recipe: Recipe, images: int, share: float) -> Remark | None:
-    if recipe.weights == "random" or share <= MOST or images >= FEW_IMAGES:
+    if recipe.weights == "random" or recipe.strategy in NARROW or share <= MOST or images >= FEW_IMAGES:
         return None
     values: dict[str, Value] = {"share": percent(share, 0), "images": images}
     return Remark("small_full", values, "warning", Action("again", changes=(("strategy", "last-stage"),)))

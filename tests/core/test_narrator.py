@@ -4,10 +4,12 @@ import json
 import string
 from collections.abc import Callable, Iterable, Sequence
 from math import log
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core import narrator
 from core.events import Ended, EpochDone, Film, Frame, GroupInfo, Reading, Readings, Replanned, Started
 from core.history import RunState
 from core.narrator import Action, Remark, narrate, pitfalls, remarks
@@ -19,9 +21,6 @@ RECIPE = Recipe(weights="pretrained", epochs=10, lr=1e-3, strategy="last-stage",
 CHANCE = log(10)
 STEPS = 40
 """An epoch."""
-KNOWN = {key.split(".")[1] for key in json.loads((LOCALES / "en" / "narrator.json").read_text("utf-8"))}
-HEARD: set[str] = set()
-"""Codes that some test of this file has made the narrator say."""
 
 
 def epoch(
@@ -107,7 +106,6 @@ def warned(now: RunState, recipe: Recipe = RECIPE) -> set[str]:
 
 
 def speak(remark: Remark) -> list[str]:
-    HEARD.add(remark.code)
     keys = [f"narrator.{remark.code}.says"] + [f"narrator.{remark.code}.action"] * (remark.action is not None)
     return [say(key, language, **remark.values) for key in keys for language in ("en", "zh")]
 
@@ -341,14 +339,16 @@ def test_rising_loss_with_rising_accuracy_is_overconfidence() -> None:
 def test_a_gap_where_everything_learns_from_few_images_asks_for_the_last_stage() -> None:
     gap = curve([0.6, 0.3, 0.1], [1.2, 1.1, 1.05], accuracy=0.6, right=0.97)
     small = started(images=300, trainable=100)
-    assert hear(run(gap, start=small))["too_little"].action == Action("again", changes=(("strategy", "last-stage"),))
+    full = RECIPE.changed(strategy="full")
+    assert hear(run(gap, start=small), full)["too_little"].action == Action("again", changes=(("strategy", "last-stage"),))
     for start, recipe in (
-        (started(images=5000, trainable=100), RECIPE),
-        (started(images=300, trainable=20), RECIPE),
-        (small, RECIPE.changed(weights="random")),
+        (started(images=5000, trainable=100), full),
+        (started(images=300, trainable=20), full),
+        (small, RECIPE),
+        (small, full.changed(weights="random")),
     ):
         assert "too_little" not in hear(run(gap, start=start), recipe)
-    assert "too_little" not in hear(run(curve([0.6, 0.3, 0.1], accuracy=0.9, right=0.97), start=small))
+    assert "too_little" not in hear(run(curve([0.6, 0.3, 0.1], accuracy=0.9, right=0.97), start=small), full)
 
 
 HIGH = curve([2.0, 1.7, 1.6, 1.58, 1.57, 1.565, 1.56], [2.0, 1.8, 1.65, 1.62, 1.61, 1.61, 1.60], accuracy=0.4, right=0.42)
@@ -358,7 +358,9 @@ def test_high_and_flat_late_in_the_run_is_underfitting() -> None:
     assert hear(run(HIGH))["underfitting"].action == Action("again", changes=(("strategy", "last-two-stages"),))
     head = RECIPE.changed(strategy="head")
     assert hear(run(HIGH), head)["underfitting"].action == Action("again", changes=(("strategy", "last-stage"),))
-    assert hear(run(HIGH, start=started(trainable=100)))["underfitting_rate"].action == Action("amend", lr=3e-3)
+    everything = run(HIGH, start=started(trainable=100))
+    assert "underfitting" in hear(everything), "one stage may hold most of the weights"
+    assert hear(everything, RECIPE.changed(strategy="full"))["underfitting_rate"].action == Action("amend", lr=3e-3)
 
 
 @pytest.mark.parametrize(
@@ -543,8 +545,14 @@ def test_no_two_remarks_turn_the_rate_both_ways() -> None:
 
 # before the start
 
-COUNTS = {"train": {"cat": 800, "dog": 700}, "val": {"cat": 80, "dog": 70}, "test": {"cat": 80, "dog": 70}}
-CAREFUL = RECIPE.changed(rules=(BlockRule(path="", trainable=False, lr_scale=0.1), BlockRule(path="fc", trainable=True)))
+COUNTS: dict[str, dict[str, int]] = {
+    "train": {"cat": 800, "dog": 700},
+    "val": {"cat": 80, "dog": 70},
+    "test": {"cat": 80, "dog": 70},
+}
+CAREFUL = RECIPE.changed(
+    strategy="custom", rules=(BlockRule(path="", trainable=False, lr_scale=0.1), BlockRule(path="fc", trainable=True))
+)
 
 
 def fall(recipe: Recipe = CAREFUL, counts: dict[str, dict[str, int]] = COUNTS, trainable: int = 20) -> dict[str, Remark]:
@@ -563,6 +571,7 @@ def test_a_careful_recipe_has_no_pitfalls() -> None:
 def test_everything_learning_from_few_images_asks_for_the_last_stage() -> None:
     few = {**COUNTS, "train": {"cat": 400, "dog": 500}}
     assert fall(counts=few, trainable=51)["small_full"].action == Action("again", changes=(("strategy", "last-stage"),))
+    assert "small_full" not in fall(CAREFUL.changed(strategy="last-stage"), few, 72)
     assert "small_full" not in fall(counts=few, trainable=50)
     assert "small_full" not in fall(counts=COUNTS, trainable=100)
     assert "small_full" not in fall(CAREFUL.changed(weights="random"), few, 100)
@@ -692,12 +701,14 @@ def tree() -> Callable[[], Any]:
     return lambda: layer_tree("resnet18", classes=10, image_size=224)
 
 
-def test_every_code_with_words_is_spoken_by_some_rule_and_none_is_without() -> None:
-    """Runs last: each test above has noted what it heard."""
-    assert HEARD == KNOWN
+def test_no_words_are_left_of_a_code_that_is_gone() -> None:
+    """The other way round: `speak` fails where a code has no words."""
+    codes = {key.split(".")[1] for key in json.loads((LOCALES / "en" / "narrator.json").read_text("utf-8"))}
+    source = "".join(file.read_text("utf-8") for file in Path(narrator.__file__).parent.glob("*.py"))
+    assert {code for code in codes if f'"{code}"' not in source} == set()
 
 
-def test_buttons_are_short_and_sentences_are_one_or_two() -> None:
+def test_buttons_are_short() -> None:
     for language, limit in (("en", 50), ("zh", 24)):
         words = json.loads((LOCALES / language / "narrator.json").read_text("utf-8"))
         for key, text in words.items():
