@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
 """Image sizes that are proposed, in pixels."""
+LITTLE, SMALL_SHARE = 0.15, 0.2
+"""Height of a bar of which less than this share of the numbers learns: norms, biases, adapters."""
 
 
 def with_strategy(recipe: Recipe, strategy: str) -> Recipe:
@@ -59,16 +61,23 @@ def stripes(recipe: Recipe) -> dict[str, tuple[float, ...]]:
         for name in STRATEGIES:
             planned = plan(made, apply_strategy(recipe, name, made).rules)
             scales = {parameter: group.lr_scale for group in planned.groups for parameter in group.parameters}
-            drawn[name] = tuple(_height(part, scales) for part in parts)
+            thin = {adapter.parameter for adapter in planned.adapters}
+            drawn[name] = tuple(_height(part, scales, thin) for part in parts)
         return drawn
 
     return services.remembered(("stripes", made.backbone, made.root.total, recipe.weights == "random"), draw)
 
 
-def _height(blocks: Iterable[Block], scales: dict[str, float]) -> float:
-    """The highest rate in some blocks on a scale on which a tenth is half: 0 where nothing learns."""
-    best = max((scales.get(p.name, 0.0) for block in blocks for p in block.all_parameters()), default=0.0)
-    return 0.0 if best <= 0 else round(min(1.0, max(0.15, 1 + log10(best) / 2)), 3)
+def _height(blocks: Iterable[Block], scales: dict[str, float], thin: set[str]) -> float:
+    """The highest rate in some blocks on a scale on which a tenth is half; 0 where nothing learns, LITTLE where little."""
+    parameters = [p for block in blocks for p in block.all_parameters()]
+    learning = [p for p in parameters if scales.get(p.name, 0.0) > 0]
+    if not learning:
+        return LITTLE if any(p.name in thin for p in parameters) else 0.0
+    if sum(p.count for p in learning) < SMALL_SHARE * sum(p.count for p in parameters):
+        return LITTLE
+    best = max(scales[p.name] for p in learning)
+    return round(min(1.0, max(LITTLE, 1 + log10(best) / 2)), 3)
 
 
 def best_weights(chosen: "Card") -> str:

@@ -38,7 +38,7 @@ def cards() -> tuple[Card, ...]:
             gflops=0.889,
             weights_bytes=file.stat().st_size if here else 0,
             top1=None,
-            image_size=224,
+            image_size=96,
             min_size=32,
             licence="Apache-2.0",
             weights=("bundled", "random") if here else ("random",),

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as a shell has it."""
-BUNDLED_SIDE = 96
-"""Pixels: a small network for a first try need not see much."""
 RECIPE_FLAGS = ("backbone", "weights", "epochs", "batch_size", "lr", "image_size", "seed", "device", "name")
 
 
@@ -116,7 +114,7 @@ def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", work
     known = card(recipe.backbone, workspace)
     said = {text.partition("=")[0].strip() for text in args.set}
     if not args.recipe and args.image_size is None and "image_size" not in said:
-        size = min(known.image_size, BUNDLED_SIDE) if known.source == "bundled" else Recipe().image_size
+        size = known.image_size if known.source == "bundled" else Recipe().image_size
         size = known.nearest_size(size)
         recipe = recipe.changed(image_size=size)
     known.check_image_size(recipe.image_size)  # before a run is made and all its images are read

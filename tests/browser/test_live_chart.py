@@ -141,8 +141,8 @@ def test_a_reset_forgets_and_a_delta_adds(chart_js: Page) -> None:
         [first, more],
     )
     assert held == {
-        "rev": 4, "epoch": "a", "x": [1, 2, 3], "y": {"loss": [3, None, 1]}, "epochs": epochs, "done": True, "thinned": False,
-            "marks": []
+        "rev": 4, "epoch": "a", "x": [1, 2, 3], "y": {"loss": [3, None, 1]}, "epochs": epochs, "done": True,
+        "thinned": False, "marks": [],
     }  # fmt: skip
 
 

@@ -74,3 +74,5 @@ def test_stripes_show_the_head_last_and_a_tenth_as_half() -> None:
     learning = Recipe(backbone="resnet18", weights="pretrained")
     assert drafting.stripes(learning)["layerwise"][-1] == 1.0
     assert drafting.stripes(learning)["full"] == (0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    for thin in ("norm", "bias", "lora"):
+        assert drafting.stripes(learning)[thin] == (drafting.LITTLE,) * 5 + (1.0,)

@@ -15,7 +15,7 @@ def test_its_card_says_what_it_is_made_of() -> None:
     tree, one = layer_tree("thaw-small", classes=1000), card("thaw-small")
     assert tree.root.total == one.parameters == 5_418_792
     assert tree.root.flops / 2e9 == pytest.approx(one.gflops, abs=0.001)
-    assert (one.source, one.min_size, one.image_size) == ("bundled", 32, 224)
+    assert (one.source, one.min_size, one.image_size) == ("bundled", 32, 96)
 
 
 def test_it_has_one_block_a_stage_under_the_names_of_resnet() -> None:
