@@ -247,7 +247,7 @@ def test_tiny_steps_that_learn_nothing_are_a_rate_too_low() -> None:
     slow = RECIPE.changed(lr=1e-6)
     remark = hear(run(flat, lr=1e-6), slow)["stuck_slow"]
     assert remark.action == Action("amend", lr=1e-5)
-    still = Readings(step=120, epoch=3, blocks={"fc": Reading(1.0, 1e-6, 1.0, 1e-5, 0.0)})
+    still = Readings(step=120, epoch=3, blocks={"fc": Reading(1.0, 4e-5, 1.0, 1e-4, 0.0)})
     assert "stuck_slow" in hear(run(flat, readings=(still,)))
     assert "stuck_slow" not in hear(run(curve([2.30, 2.1, 1.8]), lr=1e-6), slow)
 
@@ -271,6 +271,8 @@ def test_one_answer_for_all_images_is_a_class_collapse() -> None:
     assert "one_class" not in hear(run(same, films=(film(2, [3] * 7 + [4]),)))
     assert "one_class" not in hear(run(curve([1.9, 1.85], accuracy=0.3, f1=0.2)))
     assert "one_class" not in hear(run(same[:1]))
+    asleep = curve([2.31, 2.308], accuracy=0.1, f1=0.018)
+    assert "one_class" not in hear(run(asleep, lr=1e-6), RECIPE.changed(lr=1e-6)), "it has not begun to learn"
 
 
 def test_naming_only_the_frequent_class_asks_for_balance() -> None:
@@ -501,6 +503,7 @@ def test_the_best_epoch_is_told_with_its_figures() -> None:
     assert (remark.code, remark.severity, remark.action) == ("best", "good", None)
     assert remark.values == {"epoch": 5, "accuracy": "87.0 %", "loss": "0.46", "f1": "0.87"}
     assert "best" not in hear(run(HEALTHY[:6]))
+    assert hear(run(curve([2.31], accuracy=0.06)))["best"].severity == "note", "the best of nothing"
 
 
 def test_epochs_without_gain_are_counted() -> None:
@@ -519,6 +522,8 @@ def test_two_falling_losses_are_learning() -> None:
         "epoch": 3, "before": "0.88", "train": "0.61", "val_before": "0.74", "val": "0.58",
     }  # fmt: skip
     assert "learning" not in hear(run(HEALTHY[:6]))
+    assert "learning" not in hear(run(curve([2.312, 2.311])))
+    assert "learning" not in hear(run(HEALTHY[:3], **ended()))
 
 
 def test_without_validation_only_training_loss_is_told() -> None:

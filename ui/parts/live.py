@@ -9,7 +9,7 @@ from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
-from ui.parts import notes, steer
+from ui.parts import narration, notes, steer
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
         st.success(sentence(run, now), icon=":material/check_circle:")
     else:
         st.progress(_share(now), text=sentence(run, now))
+    narration.run(run, now)
     active = run.state in ACTIVE
     with st.grid(4, min_column_width=150, gap="small"):
         epochs = now.epochs_total or run.recipe.epochs

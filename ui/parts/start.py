@@ -9,7 +9,7 @@ from core.plan import plan
 from core.recipe import Recipe
 from ui import navigation, previews, ready, services, state
 from ui.components.gallery import Picture, gallery
-from ui.parts import notes
+from ui.parts import narration, notes
 from ui.text import count, duration, plain, set_title, size, strategy, t
 
 
@@ -31,6 +31,7 @@ def card() -> None:
             **state.field("name"),
         )
         _hint(recipe)
+        narration.draft()
         notes.at_field("start")
     with (
         st.bottom,
