@@ -6,7 +6,7 @@ from typing import Final
 
 from core.narrator.pitfalls import MOST
 from core.narrator.remark import Action, Remark, nats, percent
-from core.narrator.seen import GENTLY, SHARPLY, SOLVED, UP, Seen, guess, sluggish, val_losses
+from core.narrator.seen import GENTLY, NO_BETTER, SHARPLY, SOLVED, UP, Seen, guess, sluggish, val_losses
 from core.words import Value
 
 LOSS_HIGH: Final = 1.3
@@ -24,8 +24,6 @@ SWING_SHARE: Final = 0.3
 """... and in shares of the mean validation loss."""
 SWING_EPOCHS: Final = 5
 """Looked at; each change has to turn back the one before."""
-NO_BETTER: Final = 0.95
-"""Of chance: nothing worth the name was learned."""
 STUCK_EPOCHS: Final = 3
 STILL_HIGH: Final = 0.5
 """Of chance: half of what could be known is not."""

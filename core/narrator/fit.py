@@ -6,8 +6,8 @@ from typing import Final
 
 from core.events import EpochDone
 from core.narrator.pitfalls import FEW_IMAGES, MOST, NARROW
-from core.narrator.remark import Action, Remark, nats, percent
-from core.narrator.seen import SHARPLY, Seen, sluggish, val_losses
+from core.narrator.remark import Action, Remark, Severity, nats, percent
+from core.narrator.seen import NO_BETTER, SHARPLY, Seen, sluggish, val_losses
 from core.recipe import AUGMENT_PRESETS, Augment
 from core.words import Value
 
@@ -29,6 +29,8 @@ ONE_CLASS: Final = 1.1
 """Of the macro-F1 that always naming one class has at this accuracy."""
 UNEVEN_SHARE: Final = 1.5
 """Of 1/C: the one class is one that is frequent."""
+LEARNED: Final = 0.01
+"""Of the losses from epoch to epoch: less is no learning well."""
 FRAMES: Final = 4
 """Of the film strip at least, before it can contradict."""
 
@@ -42,7 +44,9 @@ def one_class(seen: Seen) -> Remark | None:
     values: dict[str, Value] = {"accuracy": percent(accuracy), "f1": f"{f1:.2f}", "classes": seen.classes}
     if accuracy > UNEVEN_SHARE / seen.classes and not seen.recipe.balanced:
         return Remark("one_class_uneven", values, "warning", Action("again", changes=(("balanced", True),)))
-    return None if sluggish(seen) else seen.turned("one_class", values, SHARPLY)
+    if sluggish(seen) and last[-1].train_loss >= NO_BETTER * seen.chance:
+        return None  # it has not begun to learn
+    return seen.turned("one_class", values, SHARPLY)
 
 
 def _names_one(epoch: EpochDone, seen: Seen) -> bool:
@@ -133,23 +137,24 @@ def best(seen: Seen) -> Remark | None:
         return None
     values: dict[str, Value] = {"epoch": best.epoch, "accuracy": percent(best.val_accuracy), "loss": nats(best.val_loss)}
     values["f1"] = f"{best.val_macro_f1 or 0.0:.2f}"
+    severity: Severity = "good" if best.val_loss < NO_BETTER * seen.chance else "note"
     if seen.now.stage == "ended":
-        return Remark("kept", values, "good")
+        return Remark("kept", values, severity)
     if last.epoch == best.epoch:
-        return Remark("best", values, "good")
+        return Remark("best", values, severity)
     return Remark("no_gain", {**values, "n": last.epoch - best.epoch}, "note")
 
 
 def learning(seen: Seen) -> Remark | None:
     """Both losses fell, or the one there is."""
-    if len(seen.now.epochs) < 2:
+    if len(seen.now.epochs) < 2 or seen.now.stage == "ended":
         return None
     before, last = seen.now.epochs[-2:]
-    if last.train_loss >= before.train_loss:
+    if last.train_loss > (1 - LEARNED) * before.train_loss:
         return None
     values: dict[str, Value] = {"epoch": last.epoch, "before": nats(before.train_loss), "train": nats(last.train_loss)}
     if last.val_loss is None or before.val_loss is None:
         return Remark("learning_blind", values, "note")
-    if last.val_loss >= before.val_loss:
+    if last.val_loss > min((1 - LEARNED) * before.val_loss, NO_BETTER * seen.chance):
         return None
     return Remark("learning", {**values, "val_before": nats(before.val_loss), "val": nats(last.val_loss)}, "good")

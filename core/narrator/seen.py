@@ -22,8 +22,10 @@ SOLVED: Final = 0.1
 """Of chance: nothing is left to gain."""
 LATE: Final = 0.6
 """Share of the run after which most of what will be learned is learned."""
-SLUGGISH_RATIO: Final = 1e-5
-"""Of update to weight in the median block: a hundredth of what is healthy."""
+SLUGGISH_RATIO: Final = 1e-3
+"""Of update to weight in the median block: what is healthy (Karpathy, CS231n). Who learns nothing below it needs more."""
+NO_BETTER: Final = 0.95
+"""Of chance: nothing worth the name was learned."""
 USUAL_RATE: Final = {"sgd": 1e-2, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 """By which a rate is judged where no instruments are read; SGD, whose steps are not normalised, takes ten times more."""
 
@@ -99,7 +101,7 @@ class Seen:
 
 
 def sluggish(seen: Seen) -> bool:
-    """The steps are very small: measured, or, where nothing is, going by what is usual."""
+    """The steps are rather small: measured, or, where nothing is, going by what is usual."""
     ratios = ratios_of(seen.readings[-1]) if seen.readings else {}
     if ratios:
         return median(ratios.values()) / seen.annealed < SLUGGISH_RATIO

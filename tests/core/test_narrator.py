@@ -523,6 +523,7 @@ def test_two_falling_losses_are_learning() -> None:
     }  # fmt: skip
     assert "learning" not in hear(run(HEALTHY[:6]))
     assert "learning" not in hear(run(curve([2.312, 2.311])))
+    assert "learning" not in hear(run(curve([5.0, 3.5])))
     assert "learning" not in hear(run(HEALTHY[:3], **ended()))
 
 
