@@ -145,7 +145,13 @@ def readings(run_id: str, since: int) -> dict[str, Any]:
     last = now.readings[-1] if now.readings else None
     if last is None or last.step <= since:
         return {"done": done}
-    return {"done": done, "step": last.step, "epoch": last.epoch, "blocks": last.blocks, "flags": flags(last.blocks)}
+    return {
+        "done": done,
+        "step": last.step,
+        "epoch": last.epoch,
+        "blocks": {path: list(one) for path, one in last.blocks.items()},
+        "flags": flags(last.blocks),
+    }
 
 
 def rates(recipe: Recipe) -> "pd.DataFrame":

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from core.dataset import import_dataset
-from core.events import EpochDone, StepDone
+from core.events import Ended, EpochDone, Reading, Readings, StepDone
 from core.recipe import Recipe
 from core.words import catalogue
 from core.workspace import Workspace
@@ -172,6 +172,25 @@ def test_a_curve_of_no_run(house: Workspace, path: str, status: int, code: str) 
     answer = ask(path)
     assert answer.status == status
     assert answer.body == b"Not Found" or answer.json == {"code": code}
+
+
+def test_readings_are_told_when_they_are_new_with_what_is_wrong_where(house: Workspace, run_id: str) -> None:
+    store = services.store()
+    assert ask(f"/api/runs/{run_id}/readings").json == {"done": False}
+    blocks = {"a": Reading(0.1, 0.001, 1.0, 0.0, 0.0), "b": Reading(None, None, 1.0, 0.5, 0.0)}
+    run = store.create(Recipe())
+    store.transition(run.id, "running")
+    store.append(run.id, [Readings(step=7, epoch=1, blocks=blocks)])
+    told = ask(f"/api/runs/{run.id}/readings").json
+    assert told == {
+        "done": False, "step": 7, "epoch": 1, "flags": {"b": "exploding"},
+        "blocks": {"a": [0.1, 0.001, 1.0, 0.0, 0.0], "b": [None, None, 1.0, 0.5, 0.0]},
+    }  # fmt: skip
+    assert ask(f"/api/runs/{run.id}/readings?since=7").json == {"done": False}
+    store.append(run.id, [Ended(outcome="finished", step=8)])
+    assert ask(f"/api/runs/{run.id}/readings?since=7").json == {"done": True}
+    assert ask(f"/api/runs/{run.id}/readings?since=x").status == 422
+    assert ask("/api/runs/01JCQ8Y5T000000000000000ZZ/readings").status == 404
 
 
 @pytest.mark.parametrize("query", ["since=x", "from=a&to=b"])

@@ -9,8 +9,22 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.engine import Engine
-from core.events import Command, Discard, Ended, EpochDone, Event, GroupInfo, Pause, Saved, Started, StepDone, Stop
-from core.recipe import AUGMENT_PRESETS, Recipe
+from core.events import (
+    Amend,
+    Command,
+    Discard,
+    Ended,
+    EpochDone,
+    Event,
+    GroupInfo,
+    Pause,
+    Replanned,
+    Saved,
+    Started,
+    StepDone,
+    Stop,
+)
+from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.store import RunStore
 from core.words import catalogue
 from core.workspace import Workspace
@@ -19,6 +33,7 @@ from ui.parts import live
 
 Draw = Callable[..., AppTest]
 Sent = Callable[[AppTest, str], Any]
+Press = Callable[[AppTest, str, str, Any], AppTest]
 
 ENGLISH = catalogue("en")
 
@@ -154,7 +169,13 @@ class Teacher:
             step += 1
             command = yield StepDone(step=step, epoch=2, loss=0.5, correct=9, images=12, lr=0.001, clock=4.0)
             self.begun.set()
-            if command is not None:
+            if isinstance(command, Amend):
+                self.heard.append(command)
+                yield Replanned(
+                    cause="person", step=step, epoch=2, rules=command.rules or (), lr=command.lr or recipe.lr,
+                    parameters_trainable=5, groups=(group,), held=(),
+                )  # fmt: skip
+            elif command is not None:
                 self.heard.append(command)
                 outcome = {"pause": "paused", "stop": "stopped", "discard": "discarded"}[command.kind]
                 yield Ended(outcome=outcome, step=step, epoch=2, best_epoch=1)  # type: ignore[arg-type]
@@ -240,6 +261,73 @@ def test_the_run_is_shown_as_it_goes(school: Engine, teacher: Teacher, draw: Dra
     assert [one.delta for one in at.metric if one.label == "Images per second"] == ["cpu"]
     chart = sent(at, "train.chart")
     assert (chart["run"], chart["stretches"], chart["steps_per_epoch"]) == (run_id, [[0, {"": 1.0}]], 2)
+
+
+def watched(teacher: Teacher, draw: Draw) -> tuple[AppTest, str]:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    assert teacher.begun.wait(10)
+    return at.run(), run_id
+
+
+def heard(teacher: Teacher, many: int = 1) -> list[Command]:
+    for _ in range(500):
+        if len(teacher.heard) >= many:
+            return teacher.heard
+        threading.Event().wait(0.01)
+    raise AssertionError(f"heard {teacher.heard}")
+
+
+def test_a_click_on_the_tree_of_a_run_is_heard_shown_at_once_and_marked(
+    school: Engine, teacher: Teacher, draw: Draw, press: Press, sent: Sent
+) -> None:
+    at, run_id = watched(teacher, draw)
+    tree = sent(at, f"train.tree.{run_id}")
+    assert (tree["disabled"], tree["epoch"], tree["rules"]) == (False, 2, {})
+    assert tree["watch"] == f"/api/runs/{run_id}/readings"
+    wish = {"sig": tree["sig"], "rev": tree["rev"], "rules": {"layer1": {"trainable": False}}}
+    press(at, f"train.tree.{run_id}", "wish", wish)
+    frozen = (BlockRule(path="layer1", trainable=False),)
+    assert heard(teacher) == [Amend(rules=frozen)]
+    for _ in range(300):
+        if services.run_state(run_id).edits:
+            break
+        threading.Event().wait(0.01)
+    at.run()
+    assert services.store().edits(run_id)[0].rules == frozen
+    later = sent(at, "train.chart")["stretches"]
+    assert (len(later), later[1][0]) == (2, services.run_state(run_id).edits[0].step)
+    assert services.curve(run_id).since(-1, "")["marks"] == [(later[1][0], "person")]
+
+
+def test_a_base_rate_is_heard_and_stays_in_its_field(school: Engine, teacher: Teacher, draw: Draw) -> None:
+    at, run_id = watched(teacher, draw)
+    at.number_input(key=f"train.base.{run_id}").set_value(0.0005).run()
+    assert heard(teacher) == [Amend(lr=0.0005)]
+    assert at.run().number_input(key=f"train.base.{run_id}").value == 0.0005
+
+
+def test_freezing_everything_is_refused_in_words_and_the_run_goes_on(
+    school: Engine, teacher: Teacher, draw: Draw, press: Press, sent: Sent
+) -> None:
+    at, run_id = watched(teacher, draw)
+    tree = sent(at, f"train.tree.{run_id}")
+    press(at, f"train.tree.{run_id}", "wish", {"sig": tree["sig"], "rev": tree["rev"], "rules": {"": {"trainable": False}}})
+    assert any(one.value.startswith(":red[") for one in at.caption)
+    assert teacher.heard == []
+
+
+def test_the_narrator_says_something_about_a_run_at_work(school: Engine, teacher: Teacher, draw: Draw) -> None:
+    at, _ = watched(teacher, draw)
+    assert any(":green[" in one.value or ":orange[" in one.value or ":blue[" in one.value for one in at.markdown)
+
+
+def test_a_pitfall_is_named_before_the_start_and_its_button_heeds_it(school: Engine, draw: Draw) -> None:
+    at = draw("train")
+    at.slider(key="recipe.augment.rotation").set_value(90.0).run()
+    at.button(key="train.heed.turned").click().run()
+    assert draft(at).augment.rotation == 10.0
+    assert "train.heed.turned" not in [one.key for one in at.button]
 
 
 def test_another_tab_and_a_reload_show_the_same_run(school: Engine, draw: Draw) -> None:
