@@ -38,7 +38,7 @@ PROBE, PROBE_SIDE = "thaw-small", 112
 PROBE_IMAGES = {"cpu": 8}
 """Other devices take 256: a large one would only wait for launches."""
 PROBE_SECONDS = 0.5
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}
 """Numbers that an optimizer remembers for each one that learns."""
 
 
@@ -132,7 +132,8 @@ def _memory(tree: LayerTree, plan: Plan, recipe: Recipe) -> int:
 
 def _in_order(tree: LayerTree, plan: Plan) -> list[tuple[Block, bool]]:
     """Blocks from input to output, each with whether something of its own learns."""
-    return [(block, any(p.name not in plan.frozen for p in block.parameters)) for block in tree.blocks()]
+    still = plan.frozen - {adapter.parameter for adapter in plan.adapters}
+    return [(block, any(p.name not in still for p in block.parameters)) for block in tree.blocks()]
 
 
 def _own(block: Block) -> tuple[int, int]:

@@ -100,6 +100,22 @@ def test_what_learns_more_never_costs_less(name: str) -> None:
     assert seconds[0] < seconds[-1] / 2  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_every_optimizer_has_its_memory(optimizer: str) -> None:
+    made = estimate(TREE, ALL, Recipe(batch_size=8, optimizer=optimizer), images=100, flops_per_second=None)
+    assert made.memory_bytes > 0
+
+
+def test_adapters_cost_the_way_back_to_them_but_few_moments() -> None:
+    tree = layer_tree("resnet18", classes=10)
+    made = {}
+    for strategy in ("head", "lora", "full"):
+        recipe = apply_strategy(Recipe(weights="pretrained"), strategy, tree)
+        made[strategy] = estimate(tree, plan(tree, recipe.rules), recipe, images=100, flops_per_second=1e11)
+    assert made["lora"].seconds_per_epoch > 0.7 * made["full"].seconds_per_epoch > 2 * made["head"].seconds_per_epoch
+    assert made["head"].memory_bytes < made["lora"].memory_bytes < made["full"].memory_bytes
+
+
 def test_resnet18_takes_the_memory_that_was_measured() -> None:
     """Peak resident memory of AdamW steps on 32 images in fp32, less that of the process before, measured on a CPU:
     293 MB at 64 px, 566 MB at 128 px, 284 MB with the last stage alone, 159 MB with the head alone."""
