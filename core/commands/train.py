@@ -45,14 +45,14 @@ RECIPE_FLAGS = ("backbone", "weights", "epochs", "batch_size", "lr", "image_size
 def train(args: argparse.Namespace, language: str) -> int:
     """`thaw train`: open the data, write the recipe, run it here."""
     with opened(args) as store:
-        recipe = _flags(args)
+        recipe = flags(args)
         check_writable(args.report)
         check_data(args.data, store.workspace)
         screen = Screen(language)
         startup = start_up()
         begin = time.perf_counter()
         dataset = bring(args.data, store.workspace, screen)
-        recipe = _complete(recipe.changed(dataset=dataset_id(dataset)), args, dataset, store.workspace, screen)
+        recipe = complete(recipe.changed(dataset=dataset_id(dataset)), args, dataset, store.workspace, screen)
         run = store.create(recipe)
         screen.line(
             "cli.begin", run=run.name, id=run.id, dataset=dataset.name, n=len(dataset.items), classes=len(dataset.classes)
@@ -75,7 +75,7 @@ def resume(args: argparse.Namespace, language: str) -> int:
         return _carry_out(store, run, screen, args.report, language, 0.0, startup)
 
 
-def _flags(args: argparse.Namespace) -> Recipe:
+def flags(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, if there is one, with what the flags say; data, weights and rules are filled in later."""
     recipe = _read_recipe(args.recipe) if args.recipe else Recipe()
     given: dict[str, Any] = {key: getattr(args, key) for key in RECIPE_FLAGS if getattr(args, key) is not None}
@@ -106,7 +106,7 @@ def _read_recipe(file: str) -> Recipe:
     return parse(text)
 
 
-def _complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:
+def complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:
     """The recipe with size, weights and rules where neither a flag nor a file has said them."""
     from core.backbones import card, layer_tree
     from core.strategies import STRATEGIES, apply_strategy

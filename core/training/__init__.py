@@ -130,7 +130,7 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
             yield from _leave(job, desk)
         yield _ended(job, desk)
     except (ThawError, RuntimeError, ValueError, MemoryError) as error:
-        known = _explained(error, recipe, job)
+        known = explained(error, recipe, job)
         if known is None:
             raise
         ended = _ended(job, desk)
@@ -244,7 +244,7 @@ def _ended(job: Job | None, desk: Desk) -> Ended:
     )
 
 
-def _explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError | None:
+def explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError | None:
     """What a person can do about `error`; None if it is a defect of ours."""
     if isinstance(error, ThawError):
         return error

@@ -81,6 +81,12 @@ class Learner:
         if recipe.ema and not self._average:
             self._average = {name: tensor.clone() for name, tensor in self._start.items()}
 
+    def set_scale(self, name: str, scale: float) -> None:
+        """Let the groups called `name` learn at `scale` times the base rate from the next step on, until the next plan."""
+        for group in self._optimizer.param_groups:
+            if group["name"] == name:
+                group["lr_scale"] = scale
+
     # learning
 
     def step(
