@@ -111,6 +111,12 @@ class LayerTree:
             at = rows.index(opened)
             rows[at : at + 1] = opened.children
 
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Names of the parameters that belong to no row, such as a ViT's class token."""
+        inside = {p.name for row in self.rows for p in row.all_parameters()}
+        return tuple(p.name for p in self.root.all_parameters() if p.name not in inside)
+
     @cached_property
     def stages(self) -> tuple[tuple[Block, ...], ...]:
         """The rows in groups, input first, head left out: what presets count.

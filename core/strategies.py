@@ -100,12 +100,6 @@ def _middle(tree: LayerTree, recipe: Recipe) -> Rules:
     return _frozen_but(tree, recipe, _stages(tree, third, len(tree.stages) - third))
 
 
-def _outside(tree: LayerTree) -> list[str]:
-    """Parameters that belong to no row, such as a ViT's class token."""
-    inside = {p.name for row in tree.rows for p in row.all_parameters()}
-    return [p.name for p in tree.root.all_parameters() if p.name not in inside]
-
-
 def _gradual(tree: LayerTree, recipe: Recipe) -> Rules:
     """One stage more at a time, the last one first, so that all learn in the last third of the epochs."""
     stages = len(tree.stages)
@@ -114,7 +108,7 @@ def _gradual(tree: LayerTree, recipe: Recipe) -> Rules:
     late = {at: min(recipe.epochs, 1 + max(1, round((stages - at) * span / stages))) for at in range(stages)}
     return (
         BlockRule(path="", trainable=False, lr_scale=scale),
-        *(BlockRule(path=name, trainable=True, since=late[0]) for name in _outside(tree)),
+        *(BlockRule(path=name, trainable=True, since=late[0]) for name in tree.outside),
         *(
             BlockRule(path=path, trainable=True, since=late[at])
             for at, stage in enumerate(tree.stages)
@@ -127,7 +121,7 @@ def _gradual(tree: LayerTree, recipe: Recipe) -> Rules:
 def _lp_ft(tree: LayerTree, recipe: Recipe) -> Rules:
     """The head alone for a third of the epochs, then everything."""
     since = min(recipe.epochs, 1 + max(1, recipe.epochs // 3))
-    return _frozen_but(tree, recipe, [*_outside(tree), *_stages(tree, 0, len(tree.stages))], since)
+    return _frozen_but(tree, recipe, [*tree.outside, *_stages(tree, 0, len(tree.stages))], since)
 
 
 def _norm(tree: LayerTree, recipe: Recipe) -> Rules:

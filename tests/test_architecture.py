@@ -25,6 +25,7 @@ FLOORS = {
     "curve": 5,
     "readings": 5,
     "schedule": 5,
+    "timeline": 5,
     "schema": 4,
     "store": 6,
     "history": 6,

@@ -184,5 +184,28 @@ def schedule(table: pd.DataFrame, *, epochs: int, words: tuple[str, str, str]) -
     return figure
 
 
+def traces(table: pd.DataFrame, *, log: bool, share: bool, step: str) -> go.Figure:
+    """Lines over steps, one a column of `table`; zeros have no place on a `log` axis and leave a gap there."""
+    figure = go.Figure()
+    for number, name in enumerate(table.columns):
+        column = table[name].where(table[name] > 0) if log else table[name]
+        title = shorten(str(name))
+        figure.add_scatter(
+            x=table.index.to_numpy(), y=column.to_numpy(), name=title, mode="lines+markers" if len(table) < 30 else "lines",
+            marker={"size": 5}, line={"width": 2, "color": PALETTE[number % len(PALETTE)]},
+            hovertemplate=f"{title}: %{{y:{'.2%' if share else '.3~g'}}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        height=260, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="x unified", legend={"orientation": "h", "y": -0.25}
+    )
+    figure.update_xaxes(title=step, fixedrange=True)
+    figure.update_yaxes(fixedrange=True, rangemode="normal" if log else "tozero", exponentformat="power")
+    if share:
+        figure.update_yaxes(tickformat="~%")
+    if log:
+        figure.update_yaxes(type="log")
+    return figure
+
+
 def _log10(value: float) -> float:
     return math.log10(max(value, 1e-15))

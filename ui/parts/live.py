@@ -9,7 +9,7 @@ from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
-from ui.parts import narration, notes, steer
+from ui.parts import narration, notes, steer, watch
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def show(run: "Run") -> None:
             st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
         if now.started is not None:
             steer.show(run, now)
+        watch.film(run, now)
 
 
 def _title(run: "Run") -> None:

@@ -10,7 +10,7 @@ from core.events import Amend
 from core.recipe import BlockRule
 from ui import services, state
 from ui.components.layer_tree import layer_tree
-from ui.parts import notes
+from ui.parts import notes, traces
 from ui.text import compact, percent, t
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def show(run: "Run", now: "RunState") -> None:
         watch=services.readings_url(run.id),
         on_change=lambda before, wanted: _wish(run.id, rules=wanted),
     )
+    traces.show(run, made)
 
 
 def _holds(now: "RunState") -> None:
