@@ -1,7 +1,8 @@
-"""The command line: `thaw ui|train|resume|evaluate|predict|export|runs|doctor`. Knows arguments, languages, statuses.
+"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor`.
 
-Imports nothing heavy before a command needs it, and sets the thread environment before torch can be imported. Every failure
-is a sentence of cause and one of remedy on standard error; a traceback goes to a log file.
+Knows arguments, languages, statuses. Imports nothing heavy before a command needs it, and sets the thread environment before
+torch can be imported. Every failure is a sentence of cause and one of remedy on standard error; a traceback goes to a log
+file.
 """
 
 import argparse
@@ -28,6 +29,7 @@ STRATEGIES = (
 FORMATS = ("safetensors", "onnx")
 MODULES = {
     "train": "train",
+    "find-rate": "find",
     "resume": "train",
     "evaluate": "use",
     "predict": "use",
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "ui":
             return _ui(args)
         set_threads(interactive=False)
-        command = getattr(import_module(f"core.commands.{MODULES[args.command]}"), args.command)
+        command = getattr(import_module(f"core.commands.{MODULES[args.command]}"), args.command.replace("-", "_"))
         status: int = command(args, tongue)
         sys.stdout.flush()
         return status
@@ -104,20 +106,23 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     ui.add_argument("--device", default="auto", metavar="D", help=words("device"))
     ui.add_argument("--no-browser", action="store_true", help=words("no_browser"))
 
-    train = command("train", data=None)
-    train.add_argument("--recipe", metavar="FILE", help=words("recipe"))
-    train.add_argument("--backbone", metavar="NAME", help=words("backbone"))
-    train.add_argument("--weights", metavar=f"{'|'.join(WEIGHTS)}|FILE", help=words("weights"))
-    train.add_argument("--strategy", choices=STRATEGIES, help=words("strategy"))
-    train.add_argument("--epochs", type=int, metavar="N", help=words("epochs"))
-    train.add_argument("--batch-size", type=int, metavar="N", help=words("batch_size"))
-    train.add_argument("--lr", type=float, metavar="X", help=words("lr"))
-    train.add_argument("--image-size", type=int, metavar="N", help=words("image_size"))
-    train.add_argument("--augment", metavar="NAME", help=words("augment"))
-    train.add_argument("--seed", type=int, metavar="N", help=words("seed"))
-    train.add_argument("--device", metavar="D", help=words("device"))
-    train.add_argument("--name", metavar="TEXT", help=words("name"))
-    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=words("set"))
+    train, finder = command("train", data=None), command("find-rate", data=None)
+    for made in (train, finder):
+        made.add_argument("--recipe", metavar="FILE", help=words("recipe"))
+        made.add_argument("--backbone", metavar="NAME", help=words("backbone"))
+        made.add_argument("--weights", metavar=f"{'|'.join(WEIGHTS)}|FILE", help=words("weights"))
+        made.add_argument("--strategy", choices=STRATEGIES, help=words("strategy"))
+        made.add_argument("--epochs", type=int, metavar="N", help=words("epochs"))
+        made.add_argument("--batch-size", type=int, metavar="N", help=words("batch_size"))
+        made.add_argument("--lr", type=float, metavar="X", help=words("lr"))
+        made.add_argument("--image-size", type=int, metavar="N", help=words("image_size"))
+        made.add_argument("--augment", metavar="NAME", help=words("augment"))
+        made.add_argument("--seed", type=int, metavar="N", help=words("seed"))
+        made.add_argument("--device", metavar="D", help=words("device"))
+        made.add_argument("--name", metavar="TEXT", help=words("name"))
+        made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=words("set"))
+    finder.add_argument("--part", metavar="PATH", help=words("part"))
+    finder.add_argument("--json", metavar="FILE", help=words("found"))
     evaluate = command("evaluate", run=None, data=None)
     for made in (train, command("resume", run=None), evaluate):
         made.add_argument("--report", metavar="FILE", help=words("report"))
