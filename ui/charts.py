@@ -207,5 +207,35 @@ def traces(table: pd.DataFrame, *, log: bool, share: bool, step: str) -> go.Figu
     return figure
 
 
+def rate_test(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smooth: Sequence[float],
+    suggestion: float | None,
+    *,
+    words: tuple[str, str],
+) -> go.Figure:
+    """Losses over learning rates, raw and smoothed, with a line at the rate that is proposed. `words`: rate and loss."""
+    rate, loss = words
+    figure = go.Figure()
+    figure.add_scatter(
+        x=list(rates), y=list(losses), mode="lines", line={"width": 1, "color": COLD}, opacity=0.35, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=list(rates), y=list(smooth), mode="lines", line={"width": 2.4, "color": COLD},
+        hovertemplate=f"{rate} %{{x:.1e}}<br>{loss} %{{y:.3~g}}<extra></extra>",
+    )  # fmt: skip
+    if suggestion is not None:
+        figure.add_vline(x=suggestion, line={"width": 2, "color": WARM})
+    finite = [value for value in smooth if math.isfinite(value)]
+    figure.update_layout(height=240, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False)
+    figure.update_xaxes(title=rate, type="log", exponentformat="power", fixedrange=True)
+    figure.update_yaxes(title=loss, fixedrange=True)
+    if finite:
+        low, first = min(finite), finite[0]
+        figure.update_yaxes(range=[low - 0.1 * abs(first - low) - 0.02, first + 0.8 * max(first - low, 0.1)])
+    return figure
+
+
 def _log10(value: float) -> float:
     return math.log10(max(value, 1e-15))

@@ -174,6 +174,31 @@ def rates(recipe: Recipe) -> "pd.DataFrame":
     return remembered(("rates", recipe.changed(name="", seed=0).to_json()), draw)
 
 
+def find_rate(recipe: Recipe, part: str | None) -> Job:
+    """Try learning rates on the draft in the background; the result is a `core.training.finder.Found`."""
+    here = _here()
+
+    def work(progress: Progress, cancelled: Cancelled) -> Any:
+        from core.training.finder import find_rate as find
+
+        return find(recipe, workspace=here.workspace, part=part, progress=progress, cancelled=cancelled)
+
+    old = find_job(recipe, part)
+    if old is not None:
+        here.jobs.forget(old)
+    return here.jobs.start("finder", _find_name(recipe, part), work)
+
+
+def find_job(recipe: Recipe, part: str | None) -> Job | None:
+    """The search for a rate that was made with this draft, whatever its own rate and length."""
+    return _here().jobs.find("finder", _find_name(recipe, part))
+
+
+def _find_name(recipe: Recipe, part: str | None) -> str:
+    settled = recipe.changed(name="", lr=1e-3, epochs=10_000, schedule="constant", patience=0, metric="accuracy")
+    return hashlib.sha256(f"{settled.to_json()} {part}".encode()).hexdigest()
+
+
 def readings_url(run_id: str) -> str:
     """Where a browser asks for `readings`."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")

@@ -1,7 +1,7 @@
 """The learning-rate finder: a range test, after which the network is what it was. Knows no page and no chart.
 
-Smith 2017 (Cyclical Learning Rates, section 3.3): let the rate rise while the network learns, and see what the loss does. The
-rise is exponential and the loss smoothed, as in Gugger 2018 (How Do You Find A Good Learning Rate) and fastai.
+Smith 2017 (Cyclical Learning Rates, section 3.3): let the rate rise while the network learns and see what the loss does. The
+rise is exponential and the loss smoothed, as in Gugger 2018 (How Do You Find A Good Learning Rate).
 """
 
 import math

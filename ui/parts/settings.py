@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.recipe import AUGMENT_PRESETS, Augment, augment_name
 from ui import drafting, state
-from ui.parts import notes, schedule
+from ui.parts import finder, notes, schedule
 from ui.text import t
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -104,6 +104,7 @@ def _optimizer() -> None:
             t("train.effective", n=recipe.batch_size * recipe.accumulate, batch=recipe.batch_size, times=recipe.accumulate)
         )
     schedule.show()
+    finder.show()
 
 
 def _loss() -> None:

@@ -56,7 +56,6 @@ def page() -> None:
     from ui.components.timeline import Row, timeline
 
     def heard(since: dict[str, int | None]) -> None:
-        st.session_state.heard = since
         st.session_state.since = since
 
     presets = {"gradual": {"stem": None, "body": 4, "head": 1}, "all": {"stem": 1, "body": 1, "head": 1}}

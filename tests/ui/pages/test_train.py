@@ -119,6 +119,49 @@ def test_a_setting_that_does_not_fit_is_refused_at_its_field(ready: Recipe, draw
     assert any(one.value.startswith(":red[") for one in at.caption)
 
 
+def test_losses_averages_and_mixtures_edit_their_fields(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.selectbox(key="recipe.loss").set_value("focal").run()
+    at.slider(key="recipe.focal_gamma").set_value(1.5).run()
+    at.toggle(key="recipe.balanced").set_value(True).run()
+    at.slider(key="recipe.dropout").set_value(0.25).run()
+    at.slider(key="recipe.mixup").set_value(0.2).run()
+    at.slider(key="recipe.cutmix").set_value(1.0).run()
+    at.slider(key="recipe.ema").set_value(0.99).run()
+    at.slider(key="train.depth").set_value(0.2).run()
+    at.number_input(key="recipe.clip_norm.exact").set_value(1.0).run()
+    at.number_input(key="recipe.accumulate").set_value(4).run()
+    at.selectbox(key="recipe.optimizer").set_value("rmsprop").run()
+    at.selectbox(key="recipe.schedule").set_value("plateau").run()
+    at.number_input(key="recipe.plateau_epochs").set_value(3).run()
+    assert draft(at) == ready.changed(
+        loss="focal", focal_gamma=1.5, balanced=True, dropout=0.25, mixup=0.2, cutmix=1.0, ema=0.99, stochastic_depth=0.2,
+        clip_norm=1.0, accumulate=4, optimizer="rmsprop", schedule="plateau", plateau_epochs=3,
+    )  # fmt: skip
+    assert "128" in captions(at), "four batches of 32 are learned from together"
+
+
+def test_the_pull_back_is_a_rule_of_the_whole_network(ready: Recipe, draw: Draw) -> None:
+    services.keep_draft(ready.changed(weights="bundled"))
+    at = draw("train")
+    at.slider(key="train.pull").set_value(0.5).run()
+    assert draft(at).rules == (BlockRule(path="", pull=0.5),)
+
+
+def test_a_found_rate_can_be_taken(ready: Recipe, draw: Draw) -> None:
+    at = draw("train")
+    at.button(key="train.find").click().run()
+    job = services.find_job(draft(at), None)
+    assert job is not None
+    assert job.wait(60)
+    assert job.error is None
+    at.run()
+    assert job.result.suggestion is not None
+    at.button(key="train.find-take").click().run()
+    assert draft(at).lr == pytest.approx(job.result.suggestion, rel=0.06)
+    assert at.button(key="train.find-take").disabled
+
+
 def test_presets_and_single_changes_are_one_thing(ready: Recipe, draw: Draw) -> None:
     at = draw("train")
     at.pills(key="recipe.augment").set_value("upright").run()

@@ -2,7 +2,7 @@
  * draw, so that nothing blinks when a column comes. Names are only ever set as text.
  */
 
-const GAP = 4, LEAST = 20, MOST = 34 // of a tile, in pixels, as in film_strip.css
+const GAP = 4, LEAST = 16, MOST = 34 // of a tile, in pixels, as in film_strip.css
 const LABEL_PX = 27
 const GLYPHS = 3 // contrast that a sign needs on its ground: WCAG 2.2, 1.4.11
 const TONES = ["background", "text", "green", "red"]
@@ -184,7 +184,7 @@ class Film {
     const { epochs } = this.data, old = Math.max(1, epochs.length - 1)
     const fixed = [...this.head.children].filter(th => th.matches(".picture, .newest")).reduce((sum, th) => sum + th.offsetWidth, 0)
     const side = Math.floor((this.scroll.clientWidth - fixed - 4) / old) - GAP
-    const tile = Math.max(matchMedia("(pointer: coarse)").matches ? LEAST + 4 : LEAST, Math.min(MOST, side))
+    const tile = Math.max(matchMedia("(pointer: coarse)").matches ? LEAST + 8 : LEAST, Math.min(MOST, side))
     this.table.style.setProperty("--tile", `${tile}px`)
     const every = Math.ceil(LABEL_PX / (tile + GAP))
     const numbers = this.heads.filter(th => th.matches(".old"))

@@ -73,12 +73,16 @@ def timeline(
     now: int | None = None,
     disabled: bool = False,
     on_change: Callable[[Since], None] | None = None,
+    current: Callable[[], Since] | None = None,
 ) -> Since:
     """Show when each of `rows` thaws in a training of `epochs`; gives that back as the person wants it now, in their order.
 
     Rows stand in the order of the network, input first, and have different keys. `now` is the epoch at which a run stands:
     a row that learns by then is fixed, others cannot thaw before it. The caller passes what came back as the next `rows`;
     other ones (a preset, an undo) replace what was dragged. `on_change` is called before the page runs.
+
+    Streamlit may tell of a drag and of a press on a preset in one go, the preset first. So that the preset wins, `current`
+    says what the caller holds: where that is no longer what came back last, `on_change` is not called.
 
     Raises ValueError if there is no epoch or two rows have one key.
     """
@@ -106,7 +110,8 @@ def timeline(
 
     def heard() -> None:
         wish = _wish(memo, st.session_state[key])
-        if wish is not None and on_change is not None:
+        overtaken = current is not None and current() != memo["last"]
+        if wish is not None and on_change is not None and not overtaken:
             memo["last"] = checked(wish, memo["given"], epochs=memo["epochs"], now=memo["now"])
             on_change(dict(memo["last"]))
 

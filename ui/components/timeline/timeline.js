@@ -222,7 +222,7 @@ class Timeline {
     if (!drag || drag.id !== event.pointerId) return
     if (!keep) this.put(drag.row, drag.before)
     this.release()
-    if (this.place(drag.row) !== drag.before) this.changed()
+    if (this.pending || this.place(drag.row) !== drag.before) this.changed()
   }
 
   key(event, row) { // true if the key was ours
@@ -231,6 +231,7 @@ class Timeline {
     if (event.key === "Escape" && this.drag) {
       this.put(this.drag.row, this.drag.before)
       this.release()
+      if (this.pending) this.changed() // a key pressed just before the drag
       return true
     }
     const to = BACK.has(event.key) ? at - 1 : ON.has(event.key) ? at + 1
