@@ -66,7 +66,13 @@ class Film {
     this.table.append(top, this.body)
     this.rows = []
     this.at = [0, Infinity] // the newest
-    this.size = new ResizeObserver(() => { if (this.data) this.fit() })
+    this.width = 0
+    this.size = new ResizeObserver(() => {
+      const unfolded = !this.width
+      this.width = this.scroll.clientWidth
+      if (this.data) this.fit()
+      if (unfolded) this.scroll.scrollLeft = this.scroll.scrollWidth // the newest
+    })
     this.size.observe(this.scroll)
     this.listen()
   }
