@@ -52,14 +52,14 @@ def _lines(found: "Found", recipe: Recipe, language: str) -> list[str]:
     lines = [*table([head, *rows], right=(0, 1, 2)), ""]
     if found.stopped == "diverged":
         lines.append(say("cli.find.diverged", language, rate=f"{found.rates[-1]:.1e}"))
+    of = "" if found.part is None else ".part"
+    part = plain(shlex.quote(found.part or ""))
     if found.suggestion is None:
-        return [*lines, say("cli.find.none", language)]
+        return [*lines, say(f"cli.find.none{of}", language, part=part)]
     rate = f"{found.suggestion:.1e}"
-    if found.part is None:
-        return [*lines, say("cli.find.suggestion", language, rate=rate), say("cli.find.use", language, rate=rate)]
-    part, scale = plain(shlex.quote(found.part)), f"{found.suggestion / recipe.lr:.2g}"
+    scale = f"{found.suggestion / recipe.lr:.2g}"
     return [
         *lines,
-        say("cli.find.suggestion.part", language, part=part, rate=rate),
-        say("cli.find.use.part", language, part=part, scale=scale, lr=f"{recipe.lr:g}"),
+        say(f"cli.find.suggestion{of}", language, part=part, rate=rate),
+        say(f"cli.find.use{of}", language, part=part, rate=rate, scale=scale, lr=f"{recipe.lr:g}"),
     ]

@@ -1,7 +1,7 @@
 """The learning-rate finder: a range test, after which the network is what it was. Knows no page and no chart.
 
-Smith 2017 (Cyclical Learning Rates, section 3.3): let the rate rise while the network learns and see what the loss does. The
-rise is exponential and the loss smoothed, as in Gugger 2018 (How Do You Find A Good Learning Rate).
+Smith 2017 (Cyclical Learning Rates, section 3.3): let the rate rise while the network learns, and see what the loss does.
+The rise is exponential and the loss smoothed, as in Gugger 2018 (How Do You Find A Good Learning Rate) and fastai.
 """
 
 import math
@@ -37,8 +37,8 @@ DIVERGED = 4.0
 LEAST_STEPS = 20
 FLAT = 0.1
 """Share of the steps at the beginning whose rates change nothing yet: they tell how much the loss varies by itself."""
-CERTAIN = 3.0
-"""Standard deviations of the smoothed loss that it must have fallen by."""
+CERTAIN, WORTH = 3.0, 0.01
+"""It must have fallen by so many standard deviations of the smoothed loss, and by this share of it."""
 BELOW_LOWEST = 10.0
 """The lowest loss lies where learning and leaving are even: a tenth of that rate is the rule of thumb of fastai."""
 
@@ -149,20 +149,18 @@ def sweep(
             last = smoothed.take(loss)
             if diverged := last > DIVERGED * min(smoothed.values) and len(losses) > FLAT * steps:
                 break
-    fallen = smoothed.values
+    alone = _Smoothed(smoothed.keep)
     if part is not None:
-        alone = _Smoothed(smoothed.keep)
         with closing(_losses(job, [low] * len(losses), part)) as resting:
             for done, loss in enumerate(resting, 1):
                 alone.take(loss)
                 tell(steps + done)
-        fallen = [with_it - without for with_it, without in zip(smoothed.values, alone.values, strict=True)]
     return Found(
         part=part,
         rates=tuple(rates[: len(losses)]),
         losses=tuple(losses),
         smooth=tuple(smoothed.values),
-        suggestion=_suggestion(rates[: len(losses)], fallen, flat=round(FLAT * steps)),
+        suggestion=_suggestion(rates, smoothed.values, alone.values or [0.0] * len(losses), flat=round(FLAT * steps)),
         stopped="diverged" if diverged else "end",
     )
 
@@ -208,16 +206,16 @@ def _losses(job: Job, rates: Sequence[float], part: str | None) -> Generator[flo
             job.learner.set_scale(part, job.plan.rates()[part])
 
 
-def _suggestion(rates: Sequence[float], curve: Sequence[float], flat: int) -> float | None:
-    """See `sweep`; `curve` is smoothed, and on the first `flat` of the equally spaced rates nothing happens yet."""
-    if len(curve) <= flat:
+def _suggestion(rates: Sequence[float], smooth: Sequence[float], alone: Sequence[float], flat: int) -> float | None:
+    """See `sweep`; `alone` is the smoothed loss without what is tried. On the first `flat` rates nothing happens yet."""
+    if len(smooth) <= flat:
         return None
-    values = np.array(curve)
-    lowest = int(values.argmin())
-    start = values[:flat]
-    if lowest < flat or values[lowest] >= start.mean() - CERTAIN * start.std():
+    curve = np.array(smooth) - np.array(alone)
+    lowest, start = int(curve.argmin()), curve[:flat]
+    least = max(CERTAIN * start.std(), WORTH * np.mean(smooth[:flat]))
+    if lowest < flat or start.mean() - curve[lowest] < least:
         return None
-    steepest = flat + int(np.gradient(values)[flat : lowest + 1].argmin())
+    steepest = flat + int(np.gradient(curve)[flat : lowest + 1].argmin())
     return float(max(min(rates[steepest], rates[lowest] / BELOW_LOWEST), rates[0]))
 
 
