@@ -9,11 +9,12 @@ Both are for training alone; validation, decoding and the app itself come on top
              + MOVED_BACKWARD x numbers kept from the first block that learns on
              + UPDATED x numbers that learn / batch size                     (the optimizer's step)
     seconds  = images x work / speed
-    memory   = 4 bytes x (all weights + numbers that learn x (1 gradient + moments of the optimizer))
+    memory   = 4 bytes x (2 x all weights + numbers that learn x (1 gradient + moments of the optimizer))
              + bytes of a number x batch size x (numbers kept from the first block that learns on
                                                  + BUFFERS x the largest output)
              + 2 bytes x all weights in half precision
 
+All weights are there twice: as they are, and as they began, which is what distances are measured from.
 `speed` is that of the same kind of work, measured on a small network: so constants matter only between networks.
 """
 
@@ -126,7 +127,7 @@ def _memory(tree: LayerTree, plan: Plan, recipe: Recipe) -> int:
         kept += _own(block)[1] if reached else 0
     half = recipe.precision in {"bf16", "fp16"}
     largest = max((_size(block) for block in tree.blocks()), default=0)
-    weights = 4 * (plan.total + plan.trainable * (1 + MOMENTS[recipe.optimizer])) + (2 * plan.total if half else 0)
+    weights = 4 * (2 * plan.total + plan.trainable * (1 + MOMENTS[recipe.optimizer])) + (2 * plan.total if half else 0)
     return weights + (2 if half else 4) * recipe.batch_size * (kept + BUFFERS * largest)
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -227,6 +228,23 @@ def walk(
     assert json.loads(facts["classes"])[int(probabilities[0].argmax())] == answer
 
 
+def freeze_while_it_runs(page: Page, thaw: str) -> None:
+    """A press on a block of the running network freezes it at once, is marked in the curves and read off the instruments."""
+    row = page.locator(".thaw-tree.live .row[data-path='layer1']")
+    expect(row.locator(".type")).not_to_be_empty(timeout=LATE)
+    row.locator(".toggle").click()
+    expect(row).to_have_class(re.compile(r"\bfrozen\b"), timeout=SOON)
+    run = re.search(r"run=(\w+)", page.url)
+    assert run is not None
+    for _ in range(100):
+        marks = page.request.get(f"{thaw}/api/runs/{run[1]}/curve").json()["marks"]
+        if marks:
+            break
+        page.wait_for_timeout(200)
+    assert [cause for _, cause in marks] == ["person"]
+    expect(row).to_have_class(re.compile(r"\bfrozen\b"))
+
+
 def test_the_first_minute_from_a_press_on_a_demo_to_a_growing_curve(page: Page, thaw: str) -> None:
     road = Road(page, thaw, "first-minute")
     page.goto(f"{thaw}/?lang=en")
@@ -238,6 +256,8 @@ def test_the_first_minute_from_a_press_on_a_demo_to_a_growing_curve(page: Page, 
     page.wait_for_url("**/train?**run=*", timeout=LATE)
     road.watch_it_grow()
     road.shot("running")
+    freeze_while_it_runs(page, thaw)
+    road.shot("steered")
     road.next("train.stop")
     expect(road.key("train.results").get_by_role("button")).to_be_visible(timeout=LATE)
     page.goto(f"{thaw}/?lang=en")

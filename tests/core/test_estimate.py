@@ -72,17 +72,17 @@ def test_without_a_speed_there_are_no_seconds() -> None:
 @pytest.mark.parametrize(("optimizer", "moments"), [("sgd", 1), ("adam", 2), ("adamw", 2)])
 def test_memory_is_weights_gradients_moments_and_what_the_backward_pass_needs(optimizer: str, moments: int) -> None:
     made = estimate(TREE, ALL, Recipe(optimizer=optimizer, batch_size=8), images=100, flops_per_second=None)
-    assert made.memory_bytes == 4 * (35 + 35 * (1 + moments)) + 4 * 8 * (53 + BUFFERS * 32)
+    assert made.memory_bytes == 4 * (2 * 35 + 35 * (1 + moments)) + 4 * 8 * (53 + BUFFERS * 32)
 
 
 def test_frozen_blocks_below_the_boundary_keep_no_activations_and_no_moments() -> None:
     made = estimate(TREE, HEAD, Recipe(batch_size=8), images=100, flops_per_second=None)
-    assert made.memory_bytes == 4 * (35 + 5 * 3) + 4 * 8 * (3 + BUFFERS * 32)
+    assert made.memory_bytes == 4 * (2 * 35 + 5 * 3) + 4 * 8 * (3 + BUFFERS * 32)
 
 
 def test_half_precision_halves_activations_and_adds_a_copy_of_the_weights() -> None:
     made = estimate(TREE, ALL, Recipe(batch_size=8, precision="bf16"), images=100, flops_per_second=None)
-    assert made.memory_bytes == 4 * (35 + 35 * 3) + 2 * 35 + 2 * 8 * (53 + BUFFERS * 32)
+    assert made.memory_bytes == 4 * (2 * 35 + 35 * 3) + 2 * 35 + 2 * 8 * (53 + BUFFERS * 32)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "densenet121"])
@@ -118,12 +118,13 @@ def test_adapters_cost_the_way_back_to_them_but_few_moments() -> None:
 
 def test_resnet18_takes_the_memory_that_was_measured() -> None:
     """Peak resident memory of AdamW steps on 32 images in fp32, less that of the process before, measured on a CPU:
-    293 MB at 64 px, 566 MB at 128 px, 284 MB with the last stage alone, 159 MB with the head alone."""
+    293 MB at 64 px, 566 MB at 128 px, 284 MB with the last stage alone, 159 MB with the head alone; and the copy of the
+    45 MB of weights that the learner keeps, which those steps had not."""
     for size, strategy, measured in [(64, "full", 293), (128, "full", 566), (128, "last-stage", 284), (128, "head", 159)]:
         tree = layer_tree("resnet18", classes=10, image_size=size)
         recipe = apply_strategy(Recipe(image_size=size), strategy, tree)
         made = estimate(tree, plan(tree, recipe.rules), recipe, images=100, flops_per_second=None)
-        assert made.memory_bytes / 1e6 == pytest.approx(measured, rel=0.2)
+        assert made.memory_bytes / 1e6 == pytest.approx(measured + 45, rel=0.2)
 
 
 def test_the_speed_is_measured_once_a_process() -> None:

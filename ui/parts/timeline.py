@@ -35,11 +35,19 @@ def show(made: "LayerTree") -> None:
             key=state.key("model", "timeline"),
             language=state.language(),
             on_change=_dragged,
+            current=_current,
         )
 
 
 def _within(epoch: int | None, epochs: int) -> int | None:
     return None if epoch is None or epoch > epochs else epoch
+
+
+def _current() -> dict[str, int | None]:
+    """As the draft says now: a preset that was pressed in the same moment wins over a drag."""
+    recipe = state.recipe()
+    since = begins(services.tree(recipe), recipe.rules)
+    return {key: _within(epoch, recipe.epochs) for key, epoch in since.items()}
 
 
 def _dragged(since: dict[str, int | None]) -> None:
