@@ -166,7 +166,7 @@ def test_a_group_that_is_not_there_is_named_with_those_that_are(recipe: Recipe, 
 
 
 @pytest.mark.parametrize(
-    """In the middle of an epoch: weights, statistics, the optimizer's memory, averages, chance, place; and what follows."""
+    ("part", "changes"),
     [
         (None, {"optimizer": "adamw", "ema": 0.9, "dropout": 0.2}),
         (HEAD, {"optimizer": "sgd", "momentum": 0.9}),
