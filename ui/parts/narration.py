@@ -1,6 +1,6 @@
 """What Thaw has to say about a run as it goes and a draft before it starts. Each remark with the button that acts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.history import RunState
     from core.run import Run
 
+RULES = ("small_full", "trunk_rate")
+"""Pitfalls of what learns, and how fast."""
 ICONS = {"good": ":material/trending_up:", "note": ":material/info:", "warning": ":material/lightbulb:"}
 
 
@@ -35,8 +37,8 @@ def run(of: "Run", now: "RunState") -> None:
         _button(remark, key=state.key("train", "advice", of.id), act=partial(_act, of.id, of.recipe, action))
 
 
-def draft() -> None:
-    """What would go wrong with the draft, before it is started."""
+def draft(only: Container[str] | None = None) -> None:
+    """What would go wrong with the draft, before it is started; `only` these, where something is chosen."""
     recipe = state.recipe()
     if not recipe.dataset:
         return
@@ -47,6 +49,8 @@ def draft() -> None:
     except ThawError:
         return  # what stands in the way is said where it does
     for remark in found:
+        if only is not None and remark.code not in only:
+            continue
         with st.container(key=state.key("train", "pitfall", remark.code), gap="xsmall"):
             _says(remark)
             action = remark.action

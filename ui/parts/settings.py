@@ -76,6 +76,7 @@ def everything() -> None:
         _pick("device", _devices())
         _pick("fit", ("crop", "stretch", "pad"))
         _number("threads", low=0, high=1024, step=1)
+        _switch("instruments")
 
 
 def _optimizer() -> None:

@@ -11,7 +11,7 @@ from core.recipe import BlockRule
 from ui import services, state
 from ui.components.layer_tree import layer_tree
 from ui.parts import notes, traces
-from ui.text import compact, percent, t
+from ui.text import compact, figure, percent, size, t
 
 if TYPE_CHECKING:
     from core.history import RunState
@@ -59,6 +59,9 @@ def _holds(now: "RunState") -> None:
     total = now.started.parameters_total if now.started else 0
     share = percent(now.trainable / total) if total else "–"
     text = t("steer.holds", trainable=compact(now.trainable), total=compact(total), share=share)
+    if now.preflight is not None:
+        seconds, memory = now.preflight.seconds_per_step, size(now.preflight.memory_bytes)
+        text += " " + t("steer.preflight", steps=figure(1 / max(seconds, 1e-6)), memory=memory)
     if now.images_at_once is not None:
         text += " " + t("steer.memory", n=now.images_at_once)
     st.caption(text)

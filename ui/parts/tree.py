@@ -9,7 +9,7 @@ from core.plan import Plan, plan
 from core.recipe import BlockRule
 from ui import services, state
 from ui.components.layer_tree import layer_tree
-from ui.parts import notes, strategies, timeline
+from ui.parts import narration, notes, strategies, timeline
 from ui.text import compact, duration, percent, size, t
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def show() -> None:
         st.rerun()  # the frame says which preset it is, and now it is none
     with figures:
         totals(made)
+        narration.draft(narration.RULES)
     timeline.show(made)
 
 

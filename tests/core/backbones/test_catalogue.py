@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.augment import draws
 from core.backbones import build, cards, layer_tree
 from core.backbones.network import Network
 from core.backbones.torchvision import make, names
@@ -15,6 +16,8 @@ from core.optim import apply_plan, make_optimizer, train_mode
 from core.plan import Plan, plan
 from core.recipe import Recipe
 from core.strategies import STRATEGIES, apply_strategy
+from core.tasks.classification import Classification
+from core.training.learner import Learner
 
 CLASSES = 7
 ALL = [card.name for card in cards()]
@@ -136,6 +139,28 @@ def test_a_step_with_the_last_stage_leaves_all_before_it_bit_identical(name: str
     learned = [key for group in made.groups for key in group.parameters]
     still = [key for key in learned if torch.equal(before[key], after[key])]
     assert len(still) <= len(learned) // 2, "weights behind a dead ReLU may stay, most do not"
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_whatever_the_strategy_frozen_blocks_are_bit_identical_after_a_step(name: str) -> None:
+    """One network of every family, all strategies: weights that do not learn and statistics that are held, to the bit."""
+    size = {card.name: card.nearest_size(32) for card in cards()}[name]
+    network = build(name, classes=CLASSES, image_size=size, seed=1)
+    recipe = Recipe(backbone=name, weights="pretrained", image_size=size, batch_size=2, lr=1e-5, optimizer="sgd")
+    nothing = plan(tree_of(name), apply_strategy(recipe, "head", tree_of(name)).rules)
+    learner = Learner(network, nothing, Classification(), recipe, device=torch.device("cpu"), precision="fp32")
+    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
+    pixels = torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for number, strategy in enumerate(STRATEGIES):
+        made = plan_of(name, strategy)
+        learner.replan(made)
+        network.model.load_state_dict(before)
+        learner.step(pixels, torch.tensor([0, CLASSES - 1]), draws(0, 1, 2), step=number, lr=1e-5)
+        after = network.model.state_dict()
+        held = tuple(f"{path}." for path in made.held)
+        still = {key for key in before if key in made.frozen or key.startswith(held)}
+        assert [key for key in still if not torch.equal(before[key], after[key])] == [], strategy
+        assert any(not torch.equal(before[key], after[key]) for key in before.keys() - still), strategy
 
 
 def step(network: Network, made: Plan) -> torch.Tensor:
