@@ -57,7 +57,7 @@ def _lines(found: "Found", recipe: Recipe, language: str) -> list[str]:
     if found.suggestion is None:
         return [*lines, say(f"cli.find.none{of}", language, part=part)]
     rate = f"{found.suggestion:.1e}"
-    scale = f"{found.suggestion / recipe.lr:.2g}"
+    scale = f"{float(f'{found.suggestion / recipe.lr:.2g}'):g}"  # two digits, 240 and not 2.4e+02
     return [
         *lines,
         say(f"cli.find.suggestion{of}", language, part=part, rate=rate),

@@ -71,15 +71,17 @@ def test_a_group_is_spoken_of_by_its_name_and_in_chinese(
 ) -> None:
     monkeypatch.setenv("THAW_LANGUAGE", "zh")
     file = tmp_path / "found.json"
-    given = ["--strategy", "layerwise", "--part", "fc", "--lr", "0.0001", "--json", str(file)]
+    given = ["--strategy", "layerwise", "--part", "fc", "--lr", "0.00001", "--json", str(file)]
     assert main(["find-rate", str(data), *FAST, *home, *given]) == 0
     found = json.loads(file.read_text("utf-8"))
     out = capsys.readouterr().out.splitlines()
     assert found["part"] == "fc"
     suggestion = found["suggestion"]
+    scale = str(round(suggestion / 1e-5, -1)).removesuffix(".0")
+    assert 100 < float(scale) < 1000
     assert out[-2:] == [
         say("cli.find.suggestion.part", "zh", part="fc", rate=f"{suggestion:.1e}"),
-        say("cli.find.use.part", "zh", part="fc", scale=f"{suggestion / 0.0001:.2g}", lr="0.0001"),
+        say("cli.find.use.part", "zh", part="fc", scale=scale, lr="1e-05"),
     ]
 
 
