@@ -12,6 +12,7 @@ from core.errors import WeightsError
 from core.events import Ended
 from core.plan import plan
 from core.recipe import BlockRule, Recipe
+from core.timeline import begins
 from core.words import catalogue
 from core.workspace import Workspace
 from ui import services
@@ -95,6 +96,27 @@ def test_a_preset_beats_a_click_that_came_before_it(draw: Draw, press: Press, se
     at = told(draw("model"), {"layer1": {"trainable": False}}, sent)
     press(at, "model.strategies", "picked", "full")
     assert (draft(at).strategy, draft(at).rules) == ("full", ())
+
+
+def test_a_timeline_shows_when_stages_thaw_and_a_drag_writes_rules(draw: Draw, press: Press, sent: Sent) -> None:
+    services.keep_draft(services.first_draft().changed(epochs=12))
+    at = press(draw("model"), "model.strategies", "picked", "gradual")
+    shown = sent(at, "model.timeline")
+    before = {"conv1": 9, "layer1": 7, "layer2": 6, "layer3": 4, "layer4": 3, "fc": 1}
+    assert (shown["since"], shown["epochs"]) == (before, 12)
+    wish = {"sig": shown["sig"], "rev": shown["rev"], "since": {**before, "layer3": 8, "conv1": None}}
+    press(at, "model.timeline", "wish", wish)
+    tree = services.tree(draft(at))
+    assert draft(at).strategy == "gradual"
+    assert begins(tree, draft(at).rules) == {**before, "layer3": 8, "conv1": None}
+    assert sent(at, "model.tree")["rules"]["layer3"] == {"trainable": True, "since": 8}
+
+
+def test_too_few_images_for_everything_are_warned_of_where_it_is_chosen(draw: Draw, press: Press, flowers: str) -> None:
+    services.keep_draft(services.first_draft().changed(dataset=flowers, image_size=32))
+    at = press(draw("model"), "model.strategies", "picked", "full")
+    at.button(key="train.heed.small_full").click().run()
+    assert draft(at).strategy == "last-stage"
 
 
 def test_frozen_blocks_of_chance_are_warned_of(draw: Draw, press: Press) -> None:
