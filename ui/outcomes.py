@@ -58,6 +58,11 @@ def binned() -> list[Run]:
     return services.store().runs(deleted=True)
 
 
+def empty_bin() -> int:
+    """Delete the runs in the bin and their files for good; gives how many."""
+    return services.store().empty_bin()
+
+
 def with_model() -> list[Run]:
     """The runs that have a tested model, newest first."""
     return [run for run in runs() if run.state in WITH_MODEL]

@@ -507,3 +507,22 @@ def test_edits_are_those_of_a_replay_and_the_last_word_wins(
     store.transition(run.id, "running")
     store.append(run.id, told)
     assert [edit.step for edit in store.edits(run.id)] == steps
+
+
+def test_an_emptied_bin_forgets_its_runs_and_their_files_and_no_others(store: RunStore) -> None:
+    kept, gone, restored = (store.create(Recipe()) for _ in range(3))
+    for run in (kept, gone, restored):
+        store.transition(run.id, "running")
+        store.append(run.id, [Ended(outcome="finished", step=1)])
+        (store.folder(run.id) / "model.safetensors").write_bytes(b"x")
+    store.delete(gone.id)
+    store.delete(restored.id)
+    store.restore(restored.id)
+    assert store.empty_bin() == 1
+    assert {run.id for run in store.runs()} == {kept.id, restored.id}
+    assert store.runs(deleted=True) == []
+    assert not (store.workspace.runs / gone.id).exists()
+    assert (store.workspace.runs / restored.id / "model.safetensors").exists()
+    with pytest.raises(StoreError, match="no run"):
+        store.run(gone.id)
+    assert store.empty_bin() == 0

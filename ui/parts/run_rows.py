@@ -38,9 +38,27 @@ def show_bin(runs: list[Run]) -> None:
     """What lies in the bin, each with its way back."""
     st.caption(t("runlist.bin.how"))
     rows = [row(run, actions=("restore",)) for run in runs]
+    if st.button(
+        t("runlist.empty_bin"), key=state.key("runs", "empty-bin"), icon=":material/delete_forever:", type="tertiary"
+    ):
+        _empty(len(runs))
     _, pressed = run_list(rows, key=state.key("runs", "binned"), words=words("runlist.row."))
     if pressed is not None:
         _do(*pressed)
+
+
+def _empty(many: int) -> None:
+    @st.dialog(t("runlist.empty_bin"), icon=":material/delete_forever:")
+    def ask() -> None:
+        st.markdown(t("runlist.empty_bin.ask", n=many))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            if st.button(t("runlist.empty_bin.no"), key=state.key("runs", "empty-no")):
+                st.rerun()
+            yes = state.key("runs", "empty-yes")
+            if st.button(t("runlist.empty_bin.yes"), key=yes, type="primary", on_click=outcomes.empty_bin):
+                st.rerun()
+
+    ask()
 
 
 def clear() -> None:

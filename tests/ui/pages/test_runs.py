@@ -226,3 +226,14 @@ def test_in_chinese_states_and_actions_are_chinese(trained: Trained, page: Page,
     trained()
     (row,) = sent(page("runs", lang="zh"), "runs.list")["rows"]
     assert (row["state"], row["actions"][0]) == ("已完成", ["open", "打开"])
+
+
+def test_the_bin_is_emptied_after_a_second_press(trained: Trained, page: Page) -> None:
+    kept, gone = trained(name="kept"), trained(name="gone")
+    outcomes.delete(gone.id)
+    at = page("runs")
+    at.button(key="runs.empty-bin").click().run()
+    assert [run.id for run in outcomes.binned()] == [gone.id], "asked first"
+    at.button(key="runs.empty-yes").click().run()
+    assert outcomes.binned() == []
+    assert [run.id for run in outcomes.runs()] == [kept.id]
