@@ -2,8 +2,8 @@
 
     python benchmarks/instruments.py [--backbone thaw-small] [--side 64] [--epochs 4] [--rounds 5]
 
-On the demo of leaves. A round is one run with and one without; the figure is images a second from the first step to the last,
-validation included, and the share is that of the medians.
+On the demo of leaves. A round is one run with and one without; the figure is images a second from the first step to the
+last, validation included, and the share is that of the medians.
 """
 
 import argparse
