@@ -58,9 +58,9 @@ def binned() -> list[Run]:
     return services.store().runs(deleted=True)
 
 
-def empty_bin() -> int:
-    """Delete the runs in the bin and their files for good; gives how many."""
-    return services.store().empty_bin()
+def empty_bin() -> None:
+    """Delete the runs in the bin and their files for good."""
+    services.store().empty_bin()
 
 
 def with_model() -> list[Run]:

@@ -390,6 +390,26 @@ def split_counts(recipe: Recipe) -> dict[str, dict[str, int]]:
     return remembered(("splits", data.fingerprint, recipe.val_fraction, recipe.test_fraction, recipe.split_seed), count)
 
 
+def validation_items(recipe: Recipe, most: int) -> "tuple[Item, ...]":
+    """At most so many pictures of the draft's validation split, the classes by turns. Raises DataError."""
+    from core.dataset.splits import split
+
+    data = dataset(recipe.dataset)
+
+    def pick() -> "tuple[Item, ...]":
+        parts = split(data, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.split_seed)
+        seen: Counter[int] = Counter()
+        ranked = []
+        for index in parts.val:
+            item = data.items[index]
+            ranked.append((seen[item.label], item.label, index))
+            seen[item.label] += 1
+        return tuple(data.items[index] for *_, index in sorted(ranked)[:most])
+
+    known = ("validation", data.fingerprint, recipe.val_fraction, recipe.test_fraction, recipe.split_seed, most)
+    return remembered(known, pick)
+
+
 def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
     """Import `source` in the background; the result is a Dataset. What was uploaded is deleted when it is done."""
     from core.dataset import import_dataset

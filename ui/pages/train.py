@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from ui import services, state
-from ui.parts import live, notes, settings, start, tree
+from ui.parts import follow, live, notes, settings, start, tree
 from ui.text import plain, t
 
 
@@ -54,4 +54,5 @@ def _draft() -> None:
     with right:
         start.card()
         start.preview()
+        follow.show()
     tree.await_speed()

@@ -181,6 +181,19 @@ def test_real_pictures_are_shown_as_the_network_will_see_them(ready: Recipe, dra
     assert not {one["url"] for one in plain} & {one["url"] for one in sent(at, "train.pictures")["pictures"]}
 
 
+def test_pictures_to_follow_are_taken_and_left_with_a_press(ready: Recipe, draw: Draw, press: Press, sent: Sent) -> None:
+    at = draw("train")
+    offered = sent(at, "train.film-choice")["pictures"]
+    kinds = {one["caption"] for one in offered}
+    assert len(offered) == sum(services.split_counts(draft(at))["val"].values())
+    assert kinds == set(services.dataset(draft(at).dataset).classes)
+    press(at, "train.film-choice", "clicked", 1)
+    assert [one in offered[1]["url"] for one in draft(at).film] == [True]
+    assert sent(at, "train.film-choice")["pictures"][1]["tone"] == "good"
+    press(at, "train.film-choice", "clicked", 1)
+    assert draft(at).film == ()
+
+
 # --- a run ----------------------------------------------------------------------------------------------------------------
 
 
