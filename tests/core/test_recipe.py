@@ -154,7 +154,7 @@ def test_an_assignment_that_cannot_be_is_refused(text: str, code: str) -> None:
         ("lr=0", "> 0"),
         ("seed=4294967296", "< 4294967296"),
         ("augment.rotation=181", "≤ 180"),
-        ("schedule=sudden", "cosine, step, constant"),
+        ("schedule=sudden", "cosine, one-cycle, step, plateau, constant"),
         ("device=tpu", "auto, cpu, cuda, cuda:1, mps"),
         ("lr=fast", "0.1"),
         ("epochs=1.5", "1, 2, 3, …"),
@@ -184,7 +184,9 @@ def test_an_unknown_field_of_a_part_names_the_known_ones_of_that_part() -> None:
 
 
 def test_an_unknown_field_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"There is no setting called rate\. Use one of: augment, backbone, batch_size"):
+    with pytest.raises(
+        RecipeError, match=r"There is no setting called rate\. Use one of: accumulate, augment, backbone, bal"
+    ):
         Recipe().assigned(["rate=1"])
 
 
@@ -196,7 +198,7 @@ def test_what_is_not_a_json_object_is_no_recipe(text: str) -> None:
 
 
 def test_a_recipe_with_an_unknown_field_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"There is no setting called shoe\. Use one of: augment, backbone"):
+    with pytest.raises(RecipeError, match=r"There is no setting called shoe\. Use one of: accumulate, augment, backbone"):
         parse(json.dumps({"shoe": 43}))
 
 

@@ -143,7 +143,8 @@ def test_a_step_with_the_last_stage_leaves_all_before_it_bit_identical(name: str
 
 @pytest.mark.parametrize("name", REAL)
 def test_whatever_the_strategy_frozen_blocks_are_bit_identical_after_a_step(name: str) -> None:
-    """One network of every family, all strategies: weights that do not learn and statistics that are held, to the bit."""
+    """One network of every family: weights that do not learn and statistics that are held, to the bit. All strategies,
+    but of the largest networks only those that freeze in between; the common ones have a test of their own above."""
     size = {card.name: card.nearest_size(32) for card in cards()}[name]
     network = build(name, classes=CLASSES, image_size=size, seed=1)
     recipe = Recipe(backbone=name, weights="pretrained", image_size=size, batch_size=2, lr=1e-5, optimizer="sgd")
@@ -151,7 +152,8 @@ def test_whatever_the_strategy_frozen_blocks_are_bit_identical_after_a_step(name
     learner = Learner(network, nothing, Classification(), recipe, device=torch.device("cpu"), precision="fp32")
     before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
     pixels = torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for number, strategy in enumerate(STRATEGIES):
+    large = sum(tensor.numel() for tensor in before.values()) > 30_000_000
+    for number, strategy in enumerate(("middle", "norm", "bias", "lora") if large else STRATEGIES):
         made = plan_of(name, strategy)
         learner.replan(made)
         network.model.load_state_dict(before)
