@@ -125,10 +125,11 @@ def test_adapters_stand_beside_every_large_weight_and_are_smaller(name: str) -> 
         assert {adapter.parameter for adapter in made.adapters} == convolutions
 
 
-def test_fresh_weights_learn_at_one_rate() -> None:
-    fresh = Recipe(weights="random")
+@pytest.mark.parametrize("weights", ["random", "bundled"])
+def test_fresh_and_bundled_weights_learn_at_one_rate(weights: str) -> None:
+    fresh = Recipe(weights=weights)
     assert written("last-stage", fresh) == {"": (False, None), "layer4": (True, None), "fc": (True, None)}
-    for strategy in ("head", "last-stage", "last-two-stages", "full", "scratch"):
+    for strategy in ("head", "last-stage", "last-two-stages", "full", "gradual", "lp-ft"):
         made = apply_strategy(fresh, strategy, resnet())
         assert {group.lr_scale for group in plan(resnet(), made.rules).groups} == {1.0}
 
