@@ -51,7 +51,7 @@ SAVE_SECONDS = 300.0
 READ_AFTER = 16
 """Steps whose figures stay on a GPU before they are read together: reading one waits for everything before it."""
 MEASURED_A_EPOCH = 4
-LEAST_STRIDE = 20
+LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
 FRAMES = 10
