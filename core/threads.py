@@ -20,3 +20,9 @@ def set_threads(*, interactive: bool, environment: dict[str, str] | None = None)
     place.setdefault("KMP_BLOCKTIME", "0")
     first = place["OMP_NUM_THREADS"].split(",")[0].strip()
     return int(first) if first.isdigit() else 1
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1

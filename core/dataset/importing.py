@@ -27,6 +27,7 @@ from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
 from core.errors import DataError
 from core.images import inspect
+from core.threads import usable_cores
 from core.workspace import Workspace
 
 Progress = Callable[[int, int], None]
@@ -152,12 +153,6 @@ def _staging(workspace: Workspace) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def workers() -> int:
-    """Threads that decode: the cores this process may use."""
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1
-
-
 def _take(
     files: Sequence[Labelled], folder: Path, progress: Progress | None, cancelled: Cancelled | None
 ) -> tuple[list[Candidate], list[Skipped]]:
@@ -165,7 +160,7 @@ def _take(
     kept: list[Candidate] = []
     skipped: list[Skipped] = []
     waiting: deque[Future[Candidate | Skipped]] = deque()
-    with ThreadPoolExecutor(workers(), "import") as pool:
+    with ThreadPoolExecutor(usable_cores(), "import") as pool:
 
         def collect() -> None:
             one = waiting.popleft().result()
@@ -181,7 +176,7 @@ def _take(
                 if cancelled and cancelled():
                     raise DataError("data.cancelled")
                 waiting.append(pool.submit(_take_one, file, folder))
-                if len(waiting) > 4 * workers():
+                if len(waiting) > 4 * usable_cores():
                     collect()
             while waiting:
                 collect()

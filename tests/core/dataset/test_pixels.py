@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from core import arrays
 from core.dataset import Dataset, import_dataset
 from core.dataset import pixels as module
 from core.dataset.pixels import load_pixels
@@ -26,7 +27,7 @@ def load(dataset: Dataset, workspace: Workspace, indices: list[int] | None = Non
 
 
 def stored(workspace: Workspace) -> list[Path]:
-    return sorted((workspace.cache / "pixels").glob("*.u8"))
+    return sorted((workspace.cache / "pixels").glob("*.bin"))
 
 
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,13 +105,13 @@ def test_a_large_array_is_mapped_and_the_same(
     expected = load(dataset, workspace, size=20).clone()
     for file in stored(workspace):
         file.unlink()
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(arrays, "IN_MEMORY_BYTES", 1000)
     made, again = load(dataset, workspace, size=20), load(dataset, workspace, size=20)
     assert torch.equal(made, expected)
     made.zero_()
     assert torch.equal(again, expected)
     assert torch.equal(load(dataset, workspace, size=20), expected)
-    assert [path.suffix for path in sorted((workspace.cache / "pixels").iterdir())] == [".sha256", ".u8"]
+    assert [path.suffix for path in sorted((workspace.cache / "pixels").iterdir())] == [".bin", ".sha256"]
 
 
 def test_a_full_disk_costs_the_cache_and_not_the_pixels(
@@ -123,10 +124,10 @@ def test_a_full_disk_costs_the_cache_and_not_the_pixels(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "replace", full)
-    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    monkeypatch.setattr(arrays.os, "replace", full)
+    monkeypatch.setattr(arrays.os, "posix_fallocate", full)
     assert torch.equal(load(dataset, workspace, size=20), expected)
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr(arrays, "IN_MEMORY_BYTES", 1000)
     assert torch.equal(load(dataset, workspace, size=20), expected)
     assert stored(workspace) == []
 
@@ -161,7 +162,7 @@ def test_the_cache_forgets_what_was_not_used_for_longest(
 ) -> None:
     import os
 
-    monkeypatch.setattr(module, "CACHE_BYTES", 2 * 2 * 3 * 16 * 16)
+    monkeypatch.setattr(module, "LIMIT_BYTES", 2 * 2 * 3 * 16 * 16)
     pairs = [[0, 1], [2, 3], [4, 5]]
     for age, pair in enumerate(pairs[:2]):
         load(dataset, workspace, pair)
