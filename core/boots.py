@@ -4,6 +4,7 @@ Each process is known by a random id, never used again, whose lock file it holds
 times lie when clocks jump.
 """
 
+import os
 import secrets
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Boots:
             reason = error.strerror or str(error)
             raise StoreError("workspace.unusable", path=str(self._folder), reason=reason) from error
         self._server: locks.Hold | None = None
+        self._servers = self._folder / "servers.txt"
 
     def is_alive(self, boot: str) -> bool:
         """True while the process of that id lives."""
@@ -39,6 +41,24 @@ class Boots:
             self._server = locks.take(self._root / ".server.lock")
             if self._server is None:
                 raise StoreError("store.served", path=str(self._root))
+            with self._servers.open("a", encoding="ascii") as file:
+                file.write(f"{self.own}\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def earlier_servers(self) -> frozenset[str]:
+        """Ids of the servers whose runs nobody has taken over so far."""
+        try:
+            said = self._servers.read_text("ascii", errors="replace").split()
+        except FileNotFoundError:
+            said = []
+        return frozenset(said) - {self.own}
+
+    def taken_over(self) -> None:
+        """What earlier servers left is taken care of: only this one counts from now on."""
+        draft = self._servers.with_name(f".servers.{self.own}")
+        draft.write_text(f"{self.own}\n", "ascii")
+        os.replace(draft, self._servers)
 
     def sweep(self) -> None:
         """Delete the lock files of the dead; an absent file means dead as well."""

@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import secrets
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from core import torchfile
 from core.errors import CheckpointError
 from core.words import Value
 
@@ -27,6 +29,10 @@ FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?\.ckpt")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+RESERVE_BYTES = 64 * 2**20
+"""Free disk space that a checkpoint leaves, so that the database can still say what happened."""
+ROOM = 1.3
+"""So many times its size must be free before a checkpoint is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,15 @@ class Written:
 def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None = None) -> Written:
     """Write `state` to the new file `path` (see `free_name`), then its manifest, which also holds `notes`.
 
-    The file appears under its name only after its bytes were flushed to the disk; an older one is never touched. When this
-    returns, a power cut loses nothing of it. Equal states give equal bytes.
+    The file appears under its name only after its bytes were flushed to the disk and read back; an older one is never
+    touched. When this returns, a power cut loses nothing of it. Equal states give equal bytes. Nothing is begun that would
+    not leave `RESERVE_BYTES` of the disk.
 
     Raises CheckpointError (`checkpoint.disk_full`, `checkpoint.unwritable`); the temporary file is gone then. Raises
     TypeError if `state` holds anything but tensors, numbers, texts, None, lists (tuples become lists) and dicts.
     """
     document = _plain({"format": FORMAT, **state}, "state")
+    _check_room(path.parent, _size(document))
     digest, size = write_durably(path, lambda file: torch.save(document, file))
     manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, **(notes or {})}
     write_durably(manifest_of(path), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
@@ -75,7 +83,7 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != expected:
                 raise CheckpointError("checkpoint.damaged", name=path.name)
-            file.seek(0)
+            torchfile.check(file)
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError("checkpoint.missing", name=path.name) from error
@@ -152,7 +160,7 @@ class _Hashing:
 
 
 def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]:
-    """Let `write` fill a temporary file in the same folder, flush it, rename it to `path`, flush the folder.
+    """Let `write` fill a temporary file in the same folder, flush it, read it back, rename it to `path`, flush the folder.
 
     Gives SHA-256 and size. Raises CheckpointError (`checkpoint.disk_full`, `checkpoint.unwritable`); what lay at `path`
     before is whole then, and the temporary file gone.
@@ -170,6 +178,8 @@ def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if _read_back(temporary) != sink.digest.hexdigest():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.replace(temporary, path)
         _flush_folder(path.parent)
     except BaseException as error:
@@ -181,6 +191,31 @@ def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]
             raise CheckpointError(code, folder=str(path.parent), reason=reason) from error
         raise
     return sink.digest.hexdigest(), sink.size
+
+
+def _read_back(path: Path) -> str:
+    """SHA-256 of what can be read there now."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_room(folder: Path, size: int) -> None:
+    """Raises CheckpointError (`checkpoint.disk_full`) unless a checkpoint of `size` bytes fits and leaves the reserve."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # then writing will tell, and why
+        return
+    if free < ROOM * size + RESERVE_BYTES:
+        raise CheckpointError("checkpoint.disk_full", folder=str(folder), reason=os.strerror(errno.ENOSPC))
+
+
+def _size(value: Any) -> int:
+    """Bytes of all tensors in a document."""
+    if isinstance(value, dict):
+        return sum(_size(inner) for inner in value.values())
+    if isinstance(value, list):
+        return sum(_size(inner) for inner in value)
+    return value.numel() * value.element_size() if isinstance(value, torch.Tensor) else 0
 
 
 def _flush_folder(folder: Path) -> None:

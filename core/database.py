@@ -5,6 +5,7 @@ lock file is held, so that no two connections ever write or checkpoint at one mo
 (its "WAL-reset bug"), and Debian 12 has 3.40.
 """
 
+import os
 import queue
 import sqlite3
 import threading
@@ -16,6 +17,11 @@ from core import locks
 from core.errors import StoreError
 
 BUSY_SECONDS = 10.0
+THOROUGH_BYTES = 500 * 2**20
+"""Up to this size a check compares indexes with tables, too."""
+
+_BROKEN = ("no such table", "no such column", "Could not decode", "unsupported file format", "malformed", "too big")
+"""What SQLite says, without a code of its own, about a file whose content was changed behind its back."""
 
 
 class Database:
@@ -55,6 +61,12 @@ class Database:
                 raise
 
     @contextmanager
+    def write_alone(self) -> Iterator[sqlite3.Connection]:
+        """The writer outside a transaction, while nobody else writes."""
+        with self._spoken(), self._alone():
+            yield self._writer
+
+    @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A connection that cannot write. Fetch and leave: a long reader keeps the write-ahead log from being emptied."""
         with self._spoken():
@@ -72,9 +84,20 @@ class Database:
 
     def check(self) -> None:
         """Look the whole file through. Raises StoreError (`store.damaged`)."""
+        thorough = self.path.stat().st_size <= THOROUGH_BYTES
         with self.read() as db:
-            if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            if db.execute(f"PRAGMA {'integrity' if thorough else 'quick'}_check(1)").fetchone()[0] != "ok":
                 raise StoreError("store.damaged", path=str(self.path))
+
+    def copy_to(self, target: Path) -> None:
+        """A whole copy of this moment in the new file `target`, flushed to the disk. Raises StoreError."""
+        with self.write_alone() as db:
+            db.execute("VACUUM INTO ?", (str(target),))
+        handle = os.open(target, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
@@ -157,4 +180,6 @@ class Database:
                 raise StoreError("store.damaged", path=path) from error
             if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
                 raise StoreError("store.unreadable", path=path, reason=str(error)) from error
+            if any(said in str(error) for said in _BROKEN):
+                raise StoreError("store.damaged", path=path) from error
             raise

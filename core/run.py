@@ -32,7 +32,7 @@ BEFORE: Final[dict[State, frozenset[State]]] = {
     "interrupted": frozenset({"queued", "running"}),
     "stopped": frozenset({"running"}),
     "finished": frozenset({"running"}),
-    "failed": frozenset({"queued", "running"}),
+    "failed": frozenset({"queued", "running", "interrupted"}),
     "discarded": _WAITING | {"queued", "running"},
 }
 """For each state the states from which it can be reached: the one table of what may happen to a run."""
@@ -70,6 +70,8 @@ class Run:
     """Validation accuracy of the best epoch by the recipe's metric."""
     test_accuracy: float | None
     """On the sealed test split; None if there is none or it was not reached."""
+    owner: str = ""
+    """Id of the person who made it; '' where there are no accounts."""
 
 
 def new_id(now_ms: int | None = None) -> str:

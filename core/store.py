@@ -4,21 +4,23 @@ What was read is never changed by a later write. A finished or discarded run nev
 packed, so that a million of them load in a blink. Knows nothing of training, devices or pages.
 """
 
-import hashlib
 import json
+import logging
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from core import log
+from core import durable, fair, locks, log, recovery, rescue
 from core.boots import Boots
 from core.database import Database
 from core.errors import StoreError
-from core.events import COMMAND, EVENT, Command, Ended, EpochDone, Event, Replanned, Saved, Started, StepDone, Tested
+from core.events import COMMAND, Command, Ended, EpochDone, Event, Replanned, Saved, Started, StepDone, Tested
 from core.recipe import Recipe
 from core.run import ACTIVE, BEFORE, RESUMABLE, STATES, Run, State, checked_id, new_id
 from core.schema import APPLICATION, MIGRATIONS
@@ -29,8 +31,21 @@ __all__ = ["ACTIVE", "BEFORE", "RESUMABLE", "STATES", "Run", "RunStore", "State"
 
 _COLUMNS = (
     "id, name, recipe, state, boot, created, started, ended, deleted, seconds, epoch, step, best_epoch, best_val_accuracy, "
-    "test_accuracy, error_code, error_values"
+    "test_accuracy, error_code, error_values, owner"
 )
+logger = logging.getLogger("thaw.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """What was done about a damaged database."""
+
+    kept: str
+    """Where the damaged one lies now."""
+    copied: str | None
+    """Time of the copy that took its place, ISO 8601; None: there was none, and only the folders tell."""
+    found: int
+    """Runs that were found in their folders alone."""
 
 
 class RunStore:
@@ -42,19 +57,41 @@ class RunStore:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._database = Database(workspace.database, application=APPLICATION, migrations=MIGRATIONS)
+        self.rescued: Rescued | None = None
+        """What was done if the database was damaged when this process opened it."""
+        self._boots: Boots | None = None
         try:
-            self._boots = Boots(workspace.root)
+            self._open()
+            self.recover()
+        except StoreError as error:
+            self.close()
+            if error.code != "store.damaged" or not self._rescue(error):
+                raise
+            self.recover()
         except BaseException:
-            self._database.close()
+            self.close()
             raise
-        self.boot = self._boots.own
-        self.recover()
+
+    def _open(self) -> None:
+        self._database = Database(self.workspace.database, application=APPLICATION, migrations=MIGRATIONS)
+        self._boots = Boots(self.workspace.root)
+
+    @property
+    def boot(self) -> str:
+        """The random id of this process."""
+        return self._signed.own
+
+    @property
+    def _signed(self) -> Boots:
+        assert self._boots is not None  # noqa: S101 - since __init__
+        return self._boots
 
     def close(self) -> None:
         """Close the database and let go of the boot lock; what was running is interrupted from then on."""
-        self._database.close()
-        self._boots.close()
+        with suppress(AttributeError):  # it could not be opened at all
+            self._database.close()
+        if self._boots:
+            self._boots.close()
 
     # --- reading
 
@@ -99,18 +136,20 @@ class RunStore:
                 "SELECT seq, kind, payload FROM event WHERE run = ? AND seq > ? ORDER BY seq", (checked_id(run_id), since)
             ).fetchall()
         for row in rows:
-            entry = Steps.from_bytes(row["payload"]) if row["kind"] == "steps" else EVENT.validate_json(row["payload"])
-            yield row["seq"], entry
+            yield row["seq"], recovery.event_of(row, self.workspace.database)
 
     def last_checkpoint(self, run_id: str) -> Saved | None:
         """The newest checkpoint that is on the disk and has the hash that was written down; None if there is none."""
         with self._database.read() as db:
             rows = db.execute(
-                "SELECT payload FROM event WHERE run = ? AND kind = 'saved' ORDER BY seq DESC", (checked_id(run_id),)
+                "SELECT kind, payload FROM event WHERE run = ? AND kind = 'saved' ORDER BY seq DESC", (checked_id(run_id),)
             ).fetchall()
         for row in rows:
-            saved = EVENT.validate_json(row["payload"])
-            if isinstance(saved, Saved) and _is_whole(self.folder(run_id) / Path(saved.file).name, saved):
+            try:
+                saved = recovery.event_of(row, self.workspace.database)
+            except StoreError:  # a row that says nothing: an older one does
+                continue
+            if isinstance(saved, Saved) and recovery.is_whole(self.folder(run_id), saved):
                 return saved
         return None
 
@@ -122,13 +161,13 @@ class RunStore:
         """
         with self._database.read() as db:
             rows = db.execute(
-                "SELECT payload FROM event WHERE run = ? AND kind IN ('started', 'replanned') ORDER BY seq",
+                "SELECT kind, payload FROM event WHERE run = ? AND kind IN ('started', 'replanned') ORDER BY seq",
                 (checked_id(run_id),),
             ).fetchall()
         made: list[Replanned] = []
         pending: list[Replanned] = []
         for row in rows:
-            event = EVENT.validate_json(row["payload"])
+            event = recovery.event_of(row, self.workspace.database)
             if isinstance(event, Started):
                 pending = [edit for edit in [*made, *pending] if edit.step >= event.step]
                 made = [edit for edit in made if edit.step < event.step]
@@ -149,22 +188,22 @@ class RunStore:
 
     def is_alive(self, boot: str) -> bool:
         """True while the process of that boot id lives."""
-        return self._boots.is_alive(boot)
+        return self._signed.is_alive(boot)
 
     # --- writing
 
-    def create(self, recipe: Recipe) -> Run:
-        """A new run in state `queued`. Without a name it is called after its backbone, strategy and number."""
+    def create(self, recipe: Recipe, *, owner: str = "") -> Run:
+        """A new run of `owner` in state `queued`. Without a name it is called after backbone, strategy and number."""
         run_id, now = new_id(), _now()
         with self._database.write() as db:
             number = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM run").fetchone()[0]
             name = recipe.name.strip() or f"{recipe.backbone}-{recipe.strategy}-{number}"
             db.execute(
-                "INSERT INTO run (id, name, recipe, state, boot, place, created) "
-                "VALUES (?, ?, ?, 'queued', ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?)",
-                (run_id, name, recipe.to_json(), self.boot, now),
+                "INSERT INTO run (id, name, recipe, state, boot, place, created, owner) "
+                "VALUES (?, ?, ?, 'queued', ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?, ?)",
+                (run_id, name, durable.sealed(recipe.to_json().encode()).decode(), self.boot, now, owner),
             )
-        self.folder(run_id)
+        recovery.write_run_file(self.folder(run_id), run_id=run_id, name=name, created=now, recipe=recipe)
         return self.run(run_id)
 
     def transition(self, run_id: str, new: State, *, allowed: Collection[State] | None = None) -> bool:
@@ -198,7 +237,8 @@ class RunStore:
                     rows = [("steps", Steps.of(steps).to_bytes())]
                 else:
                     rows = [(event.kind, event.model_dump_json().encode()) for event in members]
-                for kind, payload in rows:
+                for kind, text in rows:
+                    payload = durable.sealed(text)
                     cursor = db.execute(
                         "INSERT INTO event (run, kind, payload, at) SELECT id, ?, ?, ? FROM run WHERE id = ?",
                         (kind, payload, now, checked_id(run_id)),
@@ -274,14 +314,16 @@ class RunStore:
         if not self.transition(run_id, "queued"):
             raise StoreError("run.active", run=run.name)
 
-    def empty_bin(self) -> int:
-        """Forget every run in the bin for good, its files with it; gives how many. What is restored meanwhile is spared.
+    def empty_bin(self, owner: str | None = None) -> int:
+        """Forget the runs in the bin (of `owner`, if given) for good, files too; gives how many. A restored one is spared.
 
         The rows go first: a folder that is left over by a crash in between belongs to no run and harms nothing.
         """
         with self._database.write() as db:
             rows = db.execute(
-                "DELETE FROM run WHERE deleted IS NOT NULL AND state NOT IN ('queued', 'running') RETURNING id"
+                "DELETE FROM run WHERE deleted IS NOT NULL AND state NOT IN ('queued', 'running') "
+                "AND (:owner IS NULL OR owner = :owner) RETURNING id",
+                {"owner": owner},
             ).fetchall()
         for row in rows:
             shutil.rmtree(self.workspace.runs / checked_id(row["id"]), ignore_errors=True)
@@ -299,8 +341,90 @@ class RunStore:
 
     def serve(self) -> None:
         """Become the server of this workspace. Raises StoreError (`store.served`) if another process is, `store.damaged`."""
-        self._boots.serve()
-        self._database.check()
+        self._signed.serve()
+        try:
+            self._database.check()
+        except StoreError as error:
+            if error.code != "store.damaged":
+                raise
+            self.close()
+            if not self._rescue(error):
+                raise
+            self._signed.serve()
+            self.recover()
+
+    def take_over(self) -> tuple[list[str], list[str]]:
+        """Queue again, in front, what earlier servers were running when they ended; gives those runs and those given up.
+
+        Given up as failed, though it can be resumed by hand: a run that was interrupted `MOST_STRIKES` times without getting
+        to a new checkpoint. To be called by the server, after `recover`; a second call does nothing.
+        """
+        again: list[str] = []
+        given_up: list[str] = []
+        earlier = self._signed.earlier_servers()
+        with self._database.read() as db:
+            rows = db.execute(
+                "SELECT id, name, boot, step, epoch, best_epoch, seconds FROM run "
+                "WHERE state = 'interrupted' AND deleted IS NULL ORDER BY place DESC"
+            ).fetchall()
+        for row in rows:
+            if row["boot"] not in earlier:
+                continue
+            with self._database.read() as db:
+                strikes = recovery.strikes(db, row["id"])
+            if strikes < recovery.MOST_STRIKES:
+                if self.transition(row["id"], "queued", allowed={"interrupted"}):
+                    self._to_the_front(row["id"])
+                    again.append(row["id"])
+                continue
+            ended = Ended(
+                outcome="failed",
+                step=row["step"],
+                epoch=row["epoch"],
+                best_epoch=row["best_epoch"],
+                clock=row["seconds"],
+                code="run.no_progress",
+                values={"run": row["name"], "n": strikes},
+            )
+            if self.end(row["id"], ended, states={"interrupted"}):
+                given_up.append(row["id"])
+        self._signed.taken_over()
+        return again, given_up
+
+    def _to_the_front(self, run_id: str) -> None:
+        with self._database.write() as db:
+            db.execute("UPDATE run SET place = (SELECT min(place) FROM run) - 1 WHERE id = ?", (run_id,))
+
+    def keep_copy(self) -> bool:
+        """Copy the database if the last copy is old enough; True if that was done. Raises StoreError, OSError."""
+        if not rescue.copy_due(self.workspace.backups):
+            return False
+        rescue.keep_copy(self._database, self.workspace.backups)
+        return True
+
+    def copy_to(self, target: Path) -> None:
+        """A whole copy of the database of this moment in the new file `target`. Raises StoreError."""
+        self._database.copy_to(target)
+
+    def _rescue(self, error: StoreError) -> bool:
+        """Set a damaged database aside, take the newest good copy, find in the folders what that one lacks.
+
+        False, and nothing is done, while another process works in the workspace.
+        """
+        root = self.workspace.root
+        if any(locks.is_held(file) for file in (root / "boots").glob("*.lock")):
+            return False
+        hold = locks.take(root / ".server.lock")
+        if hold is None:
+            return False
+        with hold:
+            logger.error("the database is damaged and set aside", exc_info=error)
+            aside = rescue.set_aside(self.workspace.database)
+            time = rescue.bring_back(self.workspace.database, self.workspace.backups)
+            self._open()
+            found = recovery.find_runs(self._database, self.workspace, self.boot)
+        self.rescued = Rescued(str(aside), time.isoformat() if time else None, found)
+        return True
 
     def recover(self) -> list[str]:
         """Mark what dead processes were running as interrupted, curves kept; gives those runs. Harmless at any time."""
@@ -311,6 +435,7 @@ class RunStore:
                     "SELECT id, step, epoch, best_epoch, seconds FROM run WHERE state = 'running' AND boot = ?", (boot,)
                 ).fetchall()
                 for row in rows:
+                    recovery.adopt_checkpoints(db, self.workspace, row["id"], row["epoch"])
                     ended = Ended(
                         outcome="interrupted",
                         step=row["step"],
@@ -321,23 +446,27 @@ class RunStore:
                     )
                     db.execute(
                         "INSERT INTO event (run, kind, payload, at) VALUES (?, 'ended', ?, ?)",
-                        (row["id"], ended.model_dump_json().encode(), _now()),
+                        (row["id"], durable.sealed(ended.model_dump_json().encode()), _now()),
                     )
                     self._move(db, row["id"], "interrupted", {"running"})
                     lost.append(row["id"])
-        self._boots.sweep()
+        self._signed.sweep()
         return lost
 
     def adopt(self) -> list[str]:
-        """Take over what waited in the queues of dead processes; gives every run queued here, in the order of the queue."""
+        """Take over what waited in the queues of dead processes; gives every run queued here, in the order of the queue.
+
+        People have their turns (`fair.by_turns`); the runs of one person go in the order they were queued in.
+        """
         for boot in self._dead(("queued",)):
             with self._database.write() as db:
                 db.execute("UPDATE run SET boot = ? WHERE boot = ? AND state = 'queued'", (self.boot, boot))
         with self._database.read() as db:
             rows = db.execute(
-                "SELECT id FROM run WHERE state = 'queued' AND boot = ? ORDER BY place", (self.boot,)
+                "SELECT id, owner FROM run WHERE state = 'queued' AND boot = ? ORDER BY place", (self.boot,)
             ).fetchall()
-        return [str(row["id"]) for row in rows]
+            turns = db.execute("SELECT owner, max(turn) AS turn FROM run GROUP BY owner").fetchall() if rows else []
+        return fair.by_turns([(row["id"], row["owner"]) for row in rows], {row["owner"]: row["turn"] for row in turns})
 
     def _dead(self, states: Sequence[State]) -> list[str]:
         marks = ", ".join("?" * len(states))
@@ -352,6 +481,7 @@ class RunStore:
             f"""UPDATE run SET state = :new,
                 boot = CASE WHEN :active THEN :boot ELSE boot END,
                 place = CASE WHEN :new = 'queued' THEN (SELECT max(place) + 1 FROM run) ELSE place END,
+                turn = CASE WHEN :new = 'running' THEN (SELECT max(turn) + 1 FROM run) ELSE turn END,
                 started = CASE WHEN :new = 'running' THEN coalesce(started, :now) ELSE started END,
                 ended = CASE WHEN :active THEN NULL ELSE :now END,
                 error_code = CASE WHEN :active THEN NULL ELSE error_code END,
@@ -395,23 +525,17 @@ class RunStore:
 def _run(row: sqlite3.Row) -> Run:
     values: dict[str, Any] = dict(row)
     code, details = values.pop("error_code"), values.pop("error_values")
-    values["recipe"] = Recipe.model_validate_json(values["recipe"])
+    try:
+        values["recipe"] = Recipe.model_validate_json(durable.unsealed(values["recipe"].encode()))
+        error = None if code is None else (code, json.loads(details or "{}"))
+    except ValueError as wrong:
+        raise StoreError("store.damaged", path=str(values["id"])) from wrong
     values["deleted"] = values["deleted"] is not None
-    return Run(**values, error=None if code is None else (code, json.loads(details or "{}")))
+    return Run(**values, error=error)
 
 
 def _said(edit: Replanned) -> tuple[object, ...]:
     return edit.step, edit.rules, edit.lr
-
-
-def _is_whole(file: Path, saved: Saved) -> bool:
-    try:
-        if file.stat().st_size != saved.size_bytes:
-            return False
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == saved.sha256
-    except OSError:
-        return False
 
 
 def _now() -> str:

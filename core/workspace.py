@@ -42,6 +42,11 @@ class Workspace:
         return self.root / "uploads"
 
     @property
+    def backups(self) -> Path:
+        """Copies of the run store, made hourly."""
+        return self.root / "backups"
+
+    @property
     def cache(self) -> Path:
         """What can be deleted at any time and is computed again."""
         return self.root / "cache"

@@ -23,6 +23,7 @@ FLOORS = {
     "layers": 3,
     "run": 3,
     "steps": 4,
+    "recovery": 5,
     "boots": 3,
     "torchfile": 2,
     "backup": 7,
@@ -30,6 +31,8 @@ FLOORS = {
     "room": 6,
     "vitals": 8,
     "database": 3,
+    "fair": 2,
+    "gate": 4,
     "curve": 5,
     "readings": 5,
     "schedule": 5,
@@ -134,7 +137,7 @@ def error_codes(file: Path) -> set[str]:
         if isinstance(node, ast.Call) and node.args:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             first = node.args[0]
-            known = {"ThawError", "DataError", "RecipeError", "WeightsError", "StoreError", "CheckpointError"}
+            known = {"ThawError", "DataError", "RecipeError", "WeightsError", "StoreError", "CheckpointError", "AccessError"}
             if name in known | {"TrainingError", "ExportError"} and isinstance(first, ast.Constant):
                 codes.add(str(first.value))
     return codes

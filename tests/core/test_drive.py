@@ -1,6 +1,7 @@
 """Whatever happens in a run, its end is written down, its log holds the story, and commands reach it."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -177,8 +178,7 @@ def test_an_unexpected_error_fails_the_run_and_fills_its_log(store: RunStore, er
 
 def test_a_run_without_a_place_for_its_files_fails_and_does_not_stay_running(store: RunStore) -> None:
     run = store.create(Recipe())
-    store.folder(run.id).rmdir()
-    store.workspace.runs.rmdir()
+    shutil.rmtree(store.workspace.runs)
     store.workspace.runs.write_text("in the way")
     ended = drive(store, run.id, train=told(lambda: pytest.fail("never called")))
     assert ended is not None

@@ -1,6 +1,7 @@
 """The store keeps what it acknowledged, tells the living from the dead, and lets a run change state only by the table."""
 
 import hashlib
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_consecutive_steps_share_one_row(store: RunStore, workspace: Workspace) 
     with sqlite3.connect(workspace.database) as db:
         rows = db.execute("SELECT kind, length(payload) FROM event").fetchall()
     db.close()
-    assert rows == [("steps", 5000 * 44)]
+    assert rows == [("steps", 5000 * 44 + 10)]  # and its seal
 
 
 def test_the_summary_of_a_run_follows_its_events(store: RunStore) -> None:
@@ -192,8 +193,7 @@ def test_a_workspace_where_processes_cannot_sign_in_is_named(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_made_is_named(store: RunStore, workspace: Workspace) -> None:
     run = store.create(Recipe())
-    store.folder(run.id).rmdir()
-    workspace.runs.rmdir()
+    shutil.rmtree(workspace.runs)
     workspace.runs.write_text("in the way")
     with pytest.raises(StoreError, match=f"cannot write to the workspace folder .*{run.id}"):
         store.folder(run.id)
@@ -386,10 +386,11 @@ def test_an_older_database_is_carried_forward_and_copied_first(
     store.close()
     db = sqlite3.connect(workspace.database)
     assert db.execute("SELECT stars FROM run").fetchall() == [(5,)]
-    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(later),)
     db.close()
-    db = sqlite3.connect(workspace.root / "thaw.v1.sqlite")
-    assert [row[1] for row in db.execute("PRAGMA table_info(run)")][-1] == "error_values"
+    db = sqlite3.connect(workspace.root / f"thaw.v{len(later) - 1}.sqlite")
+    assert "stars" not in [row[1] for row in db.execute("PRAGMA table_info(run)")]
+    assert db.execute("SELECT name FROM run").fetchall() == [("old",)]
     db.close()
     monkeypatch.undo()
     with pytest.raises(StoreError, match="written by a newer Thaw"):
