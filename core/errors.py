@@ -53,5 +53,9 @@ class TrainingError(ThawError):
     """A run that cannot go on."""
 
 
+class AccessError(ThawError):
+    """Something that this person may not do, or not now."""
+
+
 class ExportError(ThawError):
     """A model that cannot be exported, or whose export disagrees with the app."""

@@ -28,9 +28,9 @@ MOST_STRIKES = 3
 """So often a run is taken up by itself without getting to a new checkpoint."""
 
 
-def write_run_file(folder: Path, *, run_id: str, name: str, created: str, recipe: Recipe) -> None:
+def write_run_file(folder: Path, *, run_id: str, name: str, created: str, recipe: Recipe, owner: str = "") -> None:
     """Say in the folder of a run what it is; nothing happens where that cannot be written, for a run can do without."""
-    about = {"id": run_id, "name": name, "created": created, "recipe": recipe.model_dump(mode="json")}
+    about = {"id": run_id, "name": name, "owner": owner, "created": created, "recipe": recipe.model_dump(mode="json")}
     with suppress(OSError):
         durable.write(folder / RUN_FILE, json.dumps(about, ensure_ascii=False, indent=1).encode())
 
@@ -109,11 +109,12 @@ def find_runs(database: Database, workspace: Workspace, boot: str) -> int:
             recipe = durable.sealed(Recipe.model_validate(about["recipe"]).to_json().encode()).decode()
             over = all((file.parent / name).is_file() for name in DONE_FILES)
             state = "finished" if over else "interrupted" if list(file.parent.glob("*.ckpt")) else "paused"
-            values = (run_id, str(about["name"])[:200], recipe, state, boot, str(about["created"])[:40], _now())
+            owner = str(about.get("owner", ""))[:40]
+            values = (run_id, str(about["name"])[:200], recipe, state, boot, str(about["created"])[:40], _now(), owner)
             with database.write() as db:
                 db.execute(
-                    "INSERT INTO run (id, name, recipe, state, boot, place, created, ended) "
-                    "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?, ?)",
+                    "INSERT INTO run (id, name, recipe, state, boot, place, created, ended, owner) "
+                    "VALUES (?, ?, ?, ?, ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?, ?, ?)",
                     values,
                 )
             found += 1

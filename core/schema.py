@@ -45,4 +45,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             at TEXT NOT NULL
         ) STRICT""",
     ),
+    (
+        "ALTER TABLE run ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE run ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",  # the how-manieth run of all to begin, for a fair queue
+    ),
 )

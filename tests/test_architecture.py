@@ -49,6 +49,7 @@ FLOORS = {
     "backbones": 5,
     "checkpoint": 5,
     "device": 5,
+    "heads": 5,
     "estimate": 6,
     "evaluation": 4,
     "optim": 5,

@@ -45,7 +45,7 @@ def runs(args: argparse.Namespace, language: str) -> int:
 def _plain_run(run: Run) -> dict[str, Any]:
     values = dataclasses.asdict(dataclasses.replace(run, recipe=Recipe()))
     values = {"run": values.pop("id"), **values, "recipe": run.recipe.model_dump(mode="json")}
-    del values["deleted"], values["boot"]
+    del values["deleted"], values["boot"], values["owner"]
     return values
 
 
