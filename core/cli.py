@@ -1,4 +1,4 @@
-"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor`.
+"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor|users`.
 
 Knows arguments, languages, statuses. Imports nothing heavy before a command needs it, and sets the thread environment before
 torch can be imported. Every failure is a sentence of cause and one of remedy on standard error; a traceback goes to a log
@@ -8,7 +8,7 @@ file.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
@@ -36,7 +36,9 @@ MODULES = {
     "export": "use",
     "runs": "look",
     "doctor": "look",
+    "users": "users",
 }
+USERS = ("add", "list", "remove", "passwd", "class-password", "limits", "data", "share")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,6 +107,9 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     ui.add_argument("--address", default="127.0.0.1", metavar="A", help=words("address"))
     ui.add_argument("--device", default="auto", metavar="D", help=words("device"))
     ui.add_argument("--no-browser", action="store_true", help=words("no_browser"))
+    ui.add_argument("--host", action="append", default=[], metavar="NAME", help=words("host"))
+    ui.add_argument("--cert", metavar="FILE", help=words("cert"))
+    ui.add_argument("--key", metavar="FILE", help=words("key"))
 
     train, finder = command("train", data=None), command("find-rate", data=None)
     for made in (train, finder):
@@ -132,7 +137,18 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     export.add_argument("--out", metavar="FILE", help=words("out"))
     for made in (predict, command("runs"), command("doctor")):
         made.add_argument("--json", action="store_true", help=words("json"))
+    _users(command("users"), words)
     return top
+
+
+def _users(made: argparse.ArgumentParser, words: Callable[[str], str]) -> None:
+    made.add_argument("action", choices=USERS, metavar="ACTION", help=words("users_action"))
+    made.add_argument("who", metavar="NAME", nargs="?", default="", help=words("users_who"))
+    made.add_argument("--admin", action="store_true", help=words("users_admin"))
+    made.add_argument("--generate", action="store_true", help=words("users_generate"))
+    made.add_argument("--off", action="store_true", help=words("users_off"))
+    made.add_argument("--disk", type=float, metavar="GB", help=words("users_disk"))
+    made.add_argument("--queued", type=int, metavar="N", help=words("users_queued"))
 
 
 class _UsageError(Exception):
