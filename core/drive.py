@@ -12,8 +12,9 @@ from typing import Protocol
 
 from core import log
 from core.errors import StoreError, ThawError
-from core.events import Command, Ended, Event, Measuring, Preparing, Replanned, StepDone
+from core.events import Command, Ended, Event, Measuring, Notice, Preparing, Replanned, Saved, StepDone
 from core.recipe import Recipe
+from core.room import check_room
 from core.store import RunStore
 from core.workspace import Workspace
 
@@ -22,6 +23,8 @@ COMMIT_EVENTS = 500
 """Steps are written together, at least this often; everything else at once. A crash loses at most so much of a curve."""
 LOOK_SECONDS = 0.2
 """Between two looks for commands."""
+NO_SPACE = frozenset({"checkpoint.disk_full", "store.full", "run.no_space", "data.disk_full", "data.no_space"})
+"""Failures that are none: the run waits until there is space again."""
 
 
 class Train(Protocol):
@@ -51,7 +54,8 @@ def drive(
 ) -> Ended | None:
     """Carry out a queued run from its last checkpoint to its `Ended`; None if somebody else has taken it.
 
-    `watch` sees every event after it was taken down. `asked` gives commands besides those left in the store. What goes wrong
+    `watch` sees every event after it was taken down. `asked` gives commands besides those left in the store. A full disk
+    pauses the run, with the failure's two sentences; one that has no room is not begun. What goes wrong
     unexpectedly is written to the run's log and ends the run as failed. If the store itself fails, so that the end cannot be
     written, raises StoreError. KeyboardInterrupt and the like end the run as interrupted and are raised again.
     """
@@ -63,14 +67,19 @@ def drive(
     ended: Ended | None = None
     try:
         store.folder(run_id)
+        if train is None:
+            check_room(run.recipe, store.workspace)
         saved = store.last_checkpoint(run_id)
         resume = folder / Path(saved.file).name if saved else None
+        for notice in _fallen_back(store, run_id, saved):
+            taker.take(notice)
+            watch(notice)
         edits = store.edits(run_id)
         events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume, edits=edits)
         with closing(_converse(events, store, run_id, asked, clock)) as told:
             for event in told:
                 if isinstance(event, Ended):
-                    ended = event
+                    event = ended = settled(event)
                 taker.take(event)
                 watch(event)
         if ended is None:
@@ -91,6 +100,22 @@ def drive(
     if ended is not None and ended.outcome == "discarded":
         store.wipe(run_id)
     return ended
+
+
+def settled(ended: Ended) -> Ended:
+    """An end by a full disk is a pause."""
+    waits = ended.outcome == "failed" and ended.code in NO_SPACE
+    return ended.model_copy(update={"outcome": "paused"}) if waits else ended
+
+
+def _fallen_back(store: RunStore, run_id: str, used: Saved | None) -> Sequence[Notice]:
+    """What is said when the newest checkpoint on record is not the one that can be used."""
+    newest = store.newest_saved(run_id)
+    if newest is None or newest == used:
+        return ()
+    if used is None:
+        return [Notice(code="run.from_the_start", values={"damaged": newest.file})]
+    return [Notice(code="run.older_checkpoint", values={"damaged": newest.file, "used": used.file})]
 
 
 def _training() -> Train:
@@ -127,7 +152,7 @@ def _converse(
 
 def _failure(error: Exception, folder: Path, taker: "_Taker") -> Ended:
     if isinstance(error, ThawError):
-        return taker.ended("failed", code=error.code, values=error.values)
+        return settled(taker.ended("failed", code=error.code, values=error.values))
     file = log.record(folder, error)
     return taker.ended("failed", code="internal.error", values={"name": type(error).__name__, "log": file})
 

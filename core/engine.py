@@ -10,16 +10,19 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
-from core.drive import Train, drive
-from core.errors import ThawError
-from core.events import Command, Discard, Ended, Event, Interrupt, Pause, Stop
+from core import vitals
+from core.drive import Train, drive, settled
+from core.errors import StoreError, ThawError
+from core.events import Command, Discard, Ended, Event, Interrupt, Notice, Pause, StepDone, Stop
 from core.history import Curve, History, RunState
 from core.recipe import Recipe
+from core.room import check_room
 from core.store import ACTIVE, RESUMABLE, Run, RunStore
 from core.threads import set_threads
 from core.workspace import Workspace
@@ -28,6 +31,10 @@ IDLE_SECONDS = 2.0
 """Between two looks at what other processes have left in the queue."""
 KEPT_VIEWS = 8
 """Histories of runs that are not at work, kept for those who look at them again."""
+WATCH_SECONDS = 2.0
+"""Between two looks at the threads that train."""
+COPY_SECONDS = 60.0
+"""Between two looks whether a copy of the database is due; the first comes so long after the start."""
 
 logger = logging.getLogger("thaw.engine")
 
@@ -49,22 +56,50 @@ class Engine:
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._views_lock = threading.Lock()
         self._unsaid: dict[str, Ended] = {}
+        self._watcher: threading.Thread | None = None
+        self._over = threading.Event()
+        self.resumed: tuple[str, ...] = ()
+        """Runs that the last server left and that this one has taken up."""
+        self.given_up: tuple[str, ...] = ()
+        """Runs that came to no new checkpoint in several attempts: a person has to look."""
 
     # --- life
 
     def start(self) -> None:
-        """Mark what a dead server was running as interrupted, take over its queue, and begin.
+        """Mark what a dead server was running as interrupted, queue that again in front, take over its queue, and begin.
 
         Raises StoreError (`store.served`) if another process serves this workspace.
         """
         self.store.serve()
         self.store.recover()
+        resumed, given_up = self.store.take_over()
+        self.resumed, self.given_up = tuple(resumed), tuple(given_up)
+        if resumed or given_up:
+            logger.info("%d runs resumed, %d given up", len(resumed), len(given_up))
         self._started = True
         self._open_lanes()
+        self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
+        self._watcher.start()
 
     def alive(self) -> bool:
         """True while every thread of the engine lives."""
         return self._started and not self._closing and all(lane.thread.is_alive() for lane in list(self._lanes.values()))
+
+    def health(self) -> dict[str, Any]:
+        """Plain data: `ok`, and in `problems` the code and values of the two sentences of each thing that is not.
+
+        `engine.dead` (no thread for a device), `engine.stalled` (a run is silent for too long: hung).
+        """
+        problems: list[dict[str, Any]] = []
+        for lane in list(self._lanes.values()) if self._started and not self._closing else ():
+            if not lane.thread.is_alive():
+                problems.append({"code": "engine.dead", "values": {"device": lane.name}})
+            elif lane.pulse.stalled:
+                values = {"run": lane.pulse.run, "seconds": round(lane.pulse.silent_seconds()), "step": lane.pulse.step}
+                with suppress(StoreError):
+                    values["run"] = self.store.run(lane.pulse.run).name
+                problems.append({"code": "engine.stalled", "values": values, "run": lane.pulse.run})
+        return {"ok": not problems, "problems": problems}
 
     def shutdown(self, timeout: float = 8.0) -> bool:
         """Interrupt what runs and wait until it has saved itself; True if all ended within `timeout` seconds.
@@ -72,6 +107,7 @@ class Engine:
         What waits stays queued for the next start.
         """
         end = time.monotonic() + timeout
+        self._over.set()
         with self._wake:
             self._closing = True
             for lane in self._lanes.values():
@@ -80,23 +116,29 @@ class Engine:
             lanes = list(self._lanes.values())
         for lane in lanes:
             lane.thread.join(max(end - time.monotonic(), 0.0))
+        if self._watcher:
+            self._watcher.join(max(end - time.monotonic(), 0.1))
         return not any(lane.thread.is_alive() for lane in lanes)
 
     # --- what pages ask for
 
-    def submit(self, recipe: Recipe) -> str:
-        """Queue a new run; gives its id."""
+    def submit(self, recipe: Recipe, *, owner: str = "") -> str:
+        """Queue a new run of the person `owner`; gives its id."""
         if recipe.device == "auto" and self.device != "auto":
             recipe = recipe.changed(device=self.device)
-        run = self.store.create(recipe)
+        if self._train is None:
+            check_room(recipe, self.workspace)
+        run = self.store.create(recipe, owner=owner)
         self._call()
         return run.id
 
     def resume(self, run_id: str) -> None:
         """Queue a run that was paused, interrupted or stopped, or that failed; it goes on from its last checkpoint.
 
-        Raises StoreError as `RunStore.requeue`.
+        Raises StoreError as `RunStore.requeue`, and `run.no_space`.
         """
+        if self._train is None:
+            check_room(self.store.run(run_id).recipe, self.workspace)
         self.store.requeue(run_id)
         self._call()
 
@@ -183,6 +225,38 @@ class Engine:
                 lane.thread = threading.Thread(target=self._work, args=(lane,), name=f"engine-{name}", daemon=True)
                 lane.thread.start()
 
+    def _watch(self) -> None:
+        """The life of the thread that looks after the others, and after the copies of the database."""
+        looked = time.monotonic()
+        while not self._over.wait(WATCH_SECONDS):
+            try:
+                for lane in list(self._lanes.values()):
+                    self._look_at(lane)
+                if time.monotonic() - looked >= COPY_SECONDS:
+                    looked = time.monotonic()
+                    self.store.keep_copy()
+            except Exception as error:
+                logger.exception("looking after the engine failed", exc_info=error)
+
+    def _look_at(self, lane: "_Lane") -> None:
+        """A thread that has died is replaced, and its run told failed; one that hangs is named once, with its stack."""
+        run = lane.pulse.run
+        if not lane.thread.is_alive() and not self._closing:
+            logger.error("the thread of %s has died", lane.name)
+            with self._wake:
+                self._lanes.pop(lane.name, None)
+            if run:
+                self.store.end(
+                    run, Ended(outcome="failed", step=lane.pulse.step, code="engine.thread_died"), states={"running"}
+                )
+            self._open_lanes()
+        elif lane.pulse.stalled and run and lane.told != (run, lane.pulse.last):
+            lane.told = (run, lane.pulse.last)
+            seconds = round(lane.pulse.silent_seconds())
+            log = vitals.write_stacks(self.store.folder(run))
+            logger.error("the run %s has been silent for %d s; see %s", run, seconds, log)
+            self.store.append(run, [Notice(code="engine.stalled", values={"seconds": seconds, "log": log})])
+
     def _work(self, lane: "_Lane") -> None:
         """The life of one thread. Nothing that happens in a run ends it."""
         _be_nice()
@@ -208,12 +282,15 @@ class Engine:
             set_threads(interactive=True)  # before torch is imported for the first time
             self._unsaid.pop(run.id, None)  # it was never taken, then: it waits
             view = self._view(run.id, live=True)
-            return drive(self.store, run.id, train=self._train, watch=view.feed, asked=lane.take) is not None
+            lane.pulse.begin(run.id)
+            watch = partial(_both, view.feed, lane.hear)
+            return drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
         except Exception as error:
             self._unsaid[run.id] = _failed(error)
             raise
         finally:
             lane.busy = False
+            lane.pulse.end()
             if view:
                 view.rest(self.store.last_seq(run.id))
             with self._wake:
@@ -266,6 +343,12 @@ class _Lane:
     busy: bool = False
     asked: deque[Command] = field(default_factory=deque)
     """Commands for whatever runs here."""
+    pulse: vitals.Pulse = field(default_factory=vitals.Pulse)
+    told: tuple[str, float] | None = None
+    """The silence that was spoken of: a run, and when it was last heard."""
+
+    def hear(self, event: Event) -> None:
+        self.pulse.beat(event.step if isinstance(event, StepDone) else None)
 
     def take(self) -> Sequence[Command]:
         return [self.asked.popleft()] if self.asked else ()
@@ -290,9 +373,14 @@ class _View:
             self.live, self.seq = False, seq
 
 
+def _both(first: Callable[[Event], None], second: Callable[[Event], None], event: Event) -> None:
+    first(event)
+    second(event)
+
+
 def _failed(error: Exception) -> Ended:
     if isinstance(error, ThawError):
-        return Ended(outcome="failed", code=error.code, values=error.values)
+        return settled(Ended(outcome="failed", code=error.code, values=error.values))
     return Ended(outcome="failed", code="internal.error", values={"name": type(error).__name__, "log": "-"})
 
 

@@ -140,18 +140,23 @@ class RunStore:
 
     def last_checkpoint(self, run_id: str) -> Saved | None:
         """The newest checkpoint that is on the disk and has the hash that was written down; None if there is none."""
+        return next((saved for saved in self._saved(run_id) if recovery.is_whole(self.folder(run_id), saved)), None)
+
+    def newest_saved(self, run_id: str) -> Saved | None:
+        """The newest checkpoint on record, whether it is whole or not."""
+        return next(self._saved(run_id), None)
+
+    def _saved(self, run_id: str) -> Iterator[Saved]:
+        """Every checkpoint on record, the newest first; a row that is damaged says nothing."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT kind, payload FROM event WHERE run = ? AND kind = 'saved' ORDER BY seq DESC", (checked_id(run_id),)
             ).fetchall()
         for row in rows:
-            try:
+            with suppress(StoreError):
                 saved = recovery.event_of(row, self.workspace.database)
-            except StoreError:  # a row that says nothing: an older one does
-                continue
-            if isinstance(saved, Saved) and recovery.is_whole(self.folder(run_id), saved):
-                return saved
-        return None
+                if isinstance(saved, Saved):
+                    yield saved
 
     def edits(self, run_id: str) -> list[Replanned]:
         """What a person has changed while the run was at work, in the order of the steps: with its recipe a replay of it.
@@ -203,7 +208,7 @@ class RunStore:
                 "VALUES (?, ?, ?, 'queued', ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?, ?)",
                 (run_id, name, durable.sealed(recipe.to_json().encode()).decode(), self.boot, now, owner),
             )
-        recovery.write_run_file(self.folder(run_id), run_id=run_id, name=name, created=now, recipe=recipe)
+        recovery.write_run_file(self.folder(run_id), run_id=run_id, name=name, created=now, recipe=recipe, owner=owner)
         return self.run(run_id)
 
     def transition(self, run_id: str, new: State, *, allowed: Collection[State] | None = None) -> bool:

@@ -159,8 +159,9 @@ def _carry_out(
         for line in _summary(store, found, language):
             print(line)
         return 0
-    if outcome == "failed":
+    if ended.code:  # failed, or paused because the disk is full
         print(sentences(ended.code, ended.values, language), file=sys.stderr)
+    if outcome == "failed":
         return 1
     again = f"thaw resume {run.id} {workspace_flag(store.workspace)}".strip()
     print(say(f"cli.ended.{outcome}", language, run=plain(run.name), command=again), file=sys.stderr)

@@ -258,7 +258,7 @@ def test_a_watcher_that_fails_ends_the_training_too(store: RunStore) -> None:
     assert store.run(run.id).state == "failed"
 
 
-def test_a_store_that_cannot_write_fails_the_run_when_it_can_again(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_write_pauses_the_run_when_it_can_again(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     append, refused = store.append, []
 
     def full(run_id: str, events: list[Event], **more: object) -> int:
@@ -278,7 +278,7 @@ def test_a_store_that_cannot_write_fails_the_run_when_it_can_again(store: RunSto
     monkeypatch.setattr(store, "append", full)
     ended = drive(store, run.id, train=told(talk), clock=lambda: 0.0)
     assert ended is not None
-    assert (ended.outcome, ended.code, refused) == ("failed", "store.full", [2, 3])
+    assert (ended.outcome, ended.code, refused) == ("paused", "store.full", [2, 3])
     assert kinds(store, run.id) == ["ended"]
 
 

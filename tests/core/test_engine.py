@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from core import engine as module
+from core import vitals
 from core.engine import Engine
-from core.errors import StoreError
-from core.events import Command, Discard, Ended, Event, Pause, Saved, Started, StepDone, Stop
+from core.errors import CheckpointError, StoreError
+from core.events import Command, Discard, Ended, Event, Notice, Pause, Saved, Started, StepDone, Stop
 from core.recipe import Recipe
 from core.store import RunStore, State
 from core.workspace import Workspace, open_workspace
@@ -236,14 +237,119 @@ def test_shutdown_saves_what_runs_and_keeps_the_queue_for_the_next_start(house: 
     first, second = house.submit("first"), house.submit("second")
     house.until(first, "running")
     house.restart()
-    assert not house.fake.working
-    assert house.store.run(first).state == "interrupted"
-    house.until(second, "running")
-    house.step(3)
-    house.until(second, "finished")
-    house.engine.resume(first)
-    house.step(3)
+    assert house.engine.resumed == (first,)
+    house.until(first, "running")
+    assert house.engine.queue() == (second,)
+    house.step(6)
     house.until(first, "finished")
+    house.until(second, "finished")
+    assert [name for name, _ in house.fake.order] == ["first", "first", "second"]
+
+
+def test_what_the_command_line_left_is_not_taken_up_by_the_server(house: House) -> None:
+    other = RunStore(house.workspace)
+    run = other.create(Recipe(name="by hand"))
+    other.transition(run.id, "running")
+    other.close()
+    house.engine.start()
+    assert (house.engine.resumed, house.store.run(run.id).state) == ((), "interrupted")
+
+
+def test_a_run_that_comes_to_no_checkpoint_is_taken_up_twice_and_then_given_up(house: House) -> None:
+    house.engine.start()
+    run_id = house.submit("stuck")
+    for _ in range(2):
+        house.until(run_id, "running")
+        house.restart(crash=True)
+        assert house.engine.resumed == (run_id,)
+    house.until(run_id, "running")
+    house.restart(crash=True)
+    assert (house.engine.resumed, house.engine.given_up) == ((), (run_id,))
+    assert house.store.run(run_id).state == "failed"
+    assert house.store.run(run_id).error == ("run.no_progress", {"run": "stuck", "n": 3})
+
+
+def test_each_new_checkpoint_wipes_the_strikes_out(house: House) -> None:
+    house.engine.start()
+    run_id = house.submit("slow", steps=9)
+    for n in range(1, 6):
+        house.until(run_id, "running")
+        house.step()
+        wait(lambda n=n: (house.store.folder(run_id) / f"{n}.ckpt").exists(), "no checkpoint")
+        house.restart()
+        assert house.engine.resumed == (run_id,)
+
+
+def test_a_full_disk_pauses_the_run_and_says_so(house: House) -> None:
+    house.fake.wrong = {"big": CheckpointError("checkpoint.disk_full", folder="f", reason="No space left on device")}
+    house.engine.start()
+    run_id = house.submit("big")
+    house.step()
+    house.until(run_id, "paused")
+    run = house.store.run(run_id)
+    assert run.error is not None
+    assert run.error[0] == "checkpoint.disk_full"
+    house.engine.resume(run_id)  # there is space again
+    house.step(3)
+    house.until(run_id, "finished")
+    assert house.store.run(run_id).error is None
+
+
+def test_a_thread_that_dies_is_named_and_replaced_and_its_run_told_failed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.02)
+    house.engine.start()
+    run_id = house.submit("x")
+    house.until(run_id, "running")
+    lane = house.engine._lanes["auto"]
+    alive, lane.thread = lane.thread, threading.Thread(target=lambda: None)  # one that is not alive
+    house.until(run_id, "failed")
+    assert house.store.run(run_id).error == ("engine.thread_died", {})
+    wait(lambda: house.engine.health()["ok"] and house.engine.alive(), "nobody took its place")
+    house.step(9)
+    alive.join(20)
+    assert not alive.is_alive() or house.engine._lanes["auto"].thread is not alive
+    after = house.submit("after", steps=1)
+    house.step(9)
+    house.until(after, "finished")
+
+
+def test_a_dead_thread_is_said_in_the_health(house: House) -> None:
+    house.engine.start()
+    assert house.engine.health() == {"ok": True, "problems": []}
+    lane = house.engine._lanes["auto"]
+    alive, lane.thread = lane.thread, threading.Thread(target=lambda: None)
+    told = house.engine.health()
+    lane.thread = alive
+    assert told == {"ok": False, "problems": [{"code": "engine.dead", "values": {"device": "auto"}}]}
+
+
+def test_a_thread_that_hangs_is_named_once_with_its_stack(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(vitals, "FIRST_SECONDS", 0.1)
+    hung = threading.Event()
+
+    def train(recipe: Recipe, **more: object) -> Talk:
+        yield started(0, 1)
+        hung.wait(20)
+        yield Ended(outcome="finished", step=1)
+
+    house.engine = Engine(house.workspace, house.store, train=train)
+    house.engine.start()
+    run_id = house.submit("hangs")
+    wait(lambda: not house.engine.health()["ok"], "nobody noticed")
+    (problem,) = house.engine.health()["problems"]
+    assert (problem["code"], problem["values"]["run"], problem["run"]) == ("engine.stalled", "hangs", run_id)
+    notices = lambda: [e for _, e in house.store.events(run_id) if isinstance(e, Notice)]  # noqa: E731
+    wait(lambda: bool(notices()), "nothing was written down")
+    time.sleep(0.1)
+    hung.set()
+    house.until(run_id, "finished")
+    assert [notice.code for notice in notices()] == ["engine.stalled"]
+    assert "hung.wait" not in (stack := (house.store.folder(run_id) / "stalls.txt").read_text("utf-8"))
+    assert "in train" in stack
+    assert house.engine.health()["ok"]
 
 
 def test_only_one_engine_serves_a_workspace(house: House) -> None:
@@ -343,7 +449,7 @@ def test_an_end_that_could_not_be_written_is_written_later(house: House, monkeyp
     wait(lambda: run_id in house.engine._unsaid, "nothing was kept")
     assert house.store.run(run_id).state == "running"
     full[0] = False
-    house.until(run_id, "failed")
+    house.until(run_id, "paused")
     assert house.store.run(run_id).error == ("store.full", {"path": "p", "reason": "no space"})
 
 
