@@ -7,6 +7,7 @@ it: what is missing, or finds no room, is computed again.
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import DTypeLike, NDArray
 
 from core.threads import usable_cores
@@ -21,6 +23,8 @@ from core.threads import usable_cores
 IN_MEMORY_BYTES = 2 * 2**30
 """Below this size a kept array is read, above it is mapped: the system then reads what is used."""
 PIECE_BYTES = 64 * 2**20
+SPARE_BYTES = 2**30
+"""Of a disk that are left to others."""
 
 Array = NDArray[Any]
 
@@ -32,6 +36,8 @@ class Arrays:
     folder: Path
     limit_bytes: int
     """Of all of them together: what was not used for longest goes first."""
+    in_memory_bytes: int | None = None
+    """None: IN_MEMORY_BYTES."""
 
     def load(self, key: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array | None:
         """The array kept under `key`, or None if there is none or it is not what was written; then it is removed.
@@ -62,11 +68,22 @@ class Arrays:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def has_room(self, size_bytes: int) -> bool:
+        """So much can be made now without asking too much of the disk or, for what is not mapped, of memory."""
+        place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
+        if shutil.disk_usage(place).free > size_bytes + SPARE_BYTES:
+            return True
+        return size_bytes < min(self._limit, psutil.virtual_memory().available // 4)
+
+    @property
+    def _limit(self) -> int:
+        return IN_MEMORY_BYTES if self.in_memory_bytes is None else self.in_memory_bytes
+
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.bin"
 
     def _open(self, file: Path, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        if file.stat().st_size < IN_MEMORY_BYTES:
+        if file.stat().st_size < self._limit:
             return np.fromfile(file, dtype).reshape(shape)
         return np.memmap(file, dtype, mode="c", shape=shape)
 
@@ -75,7 +92,7 @@ class Arrays:
         total = int(np.prod(shape)) * np.dtype(dtype).itemsize
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if total >= IN_MEMORY_BYTES and hasattr(os, "posix_fallocate"):
+            if total >= self._limit and hasattr(os, "posix_fallocate"):
                 with temporary.open("wb") as out:
                     os.posix_fallocate(out.fileno(), 0, total)
                 return np.memmap(temporary, dtype, mode="r+", shape=shape)

@@ -20,10 +20,10 @@ class _Event(BaseModel):
 
 
 class Preparing(_Event):
-    """Work before the first step: `done` of `total` units of `what` (images, weights)."""
+    """Work before the first step of a run or of an epoch: `done` of `total` units of `what` (images, weights)."""
 
     kind: Literal["preparing"] = "preparing"
-    what: Literal["data", "weights", "model"]
+    what: Literal["data", "weights", "model", "features"]
     done: int
     total: int
 
@@ -55,6 +55,18 @@ class Started(_Event):
     steps_per_epoch: int
     epochs: int
     step: int = Field(description="Steps done before: 0, or where a continuation begins.")
+
+
+class Kept(_Event):
+    """What the frozen blocks say about the images is kept from now on: an epoch only does what comes after them."""
+
+    kind: Literal["kept"] = "kept"
+    step: int = Field(description="Steps done before.")
+    block: str = Field(description="Path of the last one whose answers are kept.")
+    share: float = Field(description="Of the forward pass that falls away.")
+    views: int = Field(description="Random changes of each training image that take turns; 1: nothing is changed by chance.")
+    size_bytes: int = Field(description="Of all views and the validation images.")
+    seconds_per_image: float | None = Field(description="That working one out took; None if they were there from before.")
 
 
 class Preflight(_Event):
@@ -238,6 +250,7 @@ class Ended(_Event):
 Event = Annotated[
     Preparing
     | Started
+    | Kept
     | Preflight
     | StepDone
     | Replanned

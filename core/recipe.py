@@ -156,6 +156,16 @@ class Recipe(_Frozen):
     film: tuple[str, ...] = Field(
         default=(), max_length=12, description="SHA-256 of the validation images to follow; none: Thaw picks some."
     )
+    # how it is computed
+    cache: bool = Field(
+        default=True, description="What frozen blocks say about an image is worked out once for each view, and kept."
+    )
+    views: int = Field(
+        default=4, ge=1, le=64, description="Random changes of each image that take turns while frozen blocks are kept."
+    )
+    reference: bool = Field(
+        default=False, description="Nothing is kept or folded, in single precision: the plain path, to compare with."
+    )
     # machine
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

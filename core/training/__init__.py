@@ -145,10 +145,13 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
     """Epochs, batches, steps. Ends when there is nothing left to learn, or soon after a command."""
     if desk.command is None:
         yield job.started()
-        if not job.place.step:
-            yield from job.preflight()
     while not job.over and desk.command is None:
         yield from job.due()
+        yield from job.prepare(lambda: desk.command is not None)
+        if desk.command is not None:
+            break
+        if not job.place.step:
+            yield from job.preflight()
         for rows in job.batches():
             yield from _amend(job, desk)
             yield from job.step(rows)

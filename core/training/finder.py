@@ -140,7 +140,7 @@ def sweep(
     losses: list[float] = []
     smoothed = _Smoothed(1 - 1 / (MEMORY * steps))
     diverged = False
-    with closing(_losses(job, rates, part)) as rising:
+    with closing(_losses(job, rates, part, cancelled)) as rising:
         for loss in rising:
             if diverged := not math.isfinite(loss):
                 break
@@ -151,7 +151,7 @@ def sweep(
                 break
     alone = _Smoothed(smoothed.keep)
     if part is not None:
-        with closing(_losses(job, [low] * len(losses), part)) as resting:
+        with closing(_losses(job, [low] * len(losses), part, cancelled)) as resting:
             for done, loss in enumerate(resting, 1):
                 alone.take(loss)
                 tell(steps + done)
@@ -179,13 +179,14 @@ class _Smoothed:
         return self.values[-1]
 
 
-def _losses(job: Job, rates: Sequence[float], part: str | None) -> Generator[float, None, None]:
+def _losses(job: Job, rates: Sequence[float], part: str | None, cancelled: Cancelled) -> Generator[float, None, None]:
     """The loss that each step at one of the `rates` begins with, NaN where it is no number. Undone when it is closed."""
     recipe, place = job.recipe, job.place
     plain = {"schedule": "constant", "warmup_epochs": 0.0, "instruments": False}
     try:
         with job.learner.untouched():
             job.place = Place()
+            deque(job.prepare(cancelled), maxlen=0)
             rows: deque[NDArray[np.int64]] = deque()
             for rate in rates:
                 if part is None:

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from torch import Tensor
 from core import checkpoint
 from core.augment import draws
 from core.device import measuring_batch, peak_memory
-from core.errors import TrainingError
+from core.errors import DataError, TrainingError
 from core.evaluation import softmax
 from core.events import (
     Amend,
@@ -26,8 +26,11 @@ from core.events import (
     Film,
     Frame,
     GroupInfo,
+    Kept,
     Memory,
+    Notice,
     Preflight,
+    Preparing,
     Reading,
     Readings,
     Replanned,
@@ -42,9 +45,11 @@ from core.recipe import Recipe, parse
 from core.schedule import lr_factor
 from core.tasks import Task
 from core.training.batches import batches, count, even_order, shuffled
+from core.training.features import Features, view
 from core.training.learner import Learner
-from core.training.material import Material, Part, resident
+from core.training.material import Material, Part, Watched, resident
 from core.training.place import Place
+from core.workspace import Workspace
 
 SAVE_SECONDS = 300.0
 """A checkpoint is at most this old: what a power cut can cost."""
@@ -73,7 +78,15 @@ class Job:
     """One attempt. Its methods change it and give the events that say so."""
 
     def __init__(
-        self, recipe: Recipe, folder: Path, material: Material, learner: Learner, task: Task, tree: LayerTree, plan: Plan
+        self,
+        recipe: Recipe,
+        folder: Path,
+        material: Material,
+        learner: Learner,
+        task: Task,
+        tree: LayerTree,
+        plan: Plan,
+        workspace: Workspace,
     ) -> None:
         self.recipe = recipe
         """As it holds now: amendments change its rules and its rate."""
@@ -84,10 +97,14 @@ class Job:
         self.place = Place()
         self._task = task
         self._tree = tree
+        self._workspace = workspace
         self._film = _chosen(material, recipe.film)
         self._planned_epoch = 1
         """The epoch whose plan is carried out."""
         self._train = [resident(tensor, learner.device) for tensor in (material.train.pixels, material.train.labels)]
+        self._features: Features | None = None
+        self._crowded = False
+        """It was said that there is no room for activations."""
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
         self._unread: list[_Unread] = []
         self._saved_step = 0
@@ -168,6 +185,53 @@ class Job:
         if now != self.plan:
             yield self._replan(now, "timeline")
 
+    def prepare(self, told: Callable[[], bool]) -> Iterator[Preparing | Kept | Notice]:
+        """Have at hand what frozen blocks say about the images of this epoch, where that is kept. Gives up when `told`."""
+        outlook, epoch, device = self.learner.outlook, self.place.epoch, self.learner.device
+        trunk = outlook.trunk if outlook.kept else None
+        features = self._current()
+        if trunk is None:
+            self._features = None
+            return
+        if features is None:
+            features = Features(trunk, self.material, self.recipe, self._workspace, views=outlook.views)
+        if not features.missing(epoch):
+            return
+        if not features.has_room(epoch):
+            if not self._crowded:
+                yield Notice(code="training.no_room_to_keep", values={"megabytes": round(features.size_bytes / 2**20)})
+            self._crowded = True
+            return
+        threads = torch.get_num_threads()
+        try:
+            yield from Watched(
+                Preparing(what="features", done=0, total=features.count(epoch)),
+                lambda progress, cancelled: features.prepare(
+                    epoch, self.learner.activations, device, threads, progress, cancelled
+                ),
+                told,
+            )
+        except DataError as error:
+            if error.code != "data.cancelled":
+                raise
+            return
+        if features is not self._features:
+            self._features = features
+            yield Kept(
+                step=self.place.step,
+                block=trunk.place.path,
+                share=round(trunk.place.below, 4),
+                views=features.views,
+                size_bytes=features.size_bytes,
+                seconds_per_image=features.seconds_per_image,
+            )
+
+    def _current(self) -> Features | None:
+        """What is kept, if it is of the trunk of now."""
+        trunk = self.learner.outlook.trunk
+        known = self._features is not None and trunk is not None and self._features.trunk.key == trunk.key
+        return self._features if known else None
+
     def amend(self, wish: Amend) -> Replanned:
         """Carry out what a person wants changed. Raises RecipeError, and TrainingError if nothing would learn."""
         changes: dict[str, Any] = {} if wish.lr is None else {"lr": wish.lr}
@@ -247,13 +311,16 @@ class Job:
         pixels, labels = self._train
         learner, place = self.learner, self.place
         chosen = torch.from_numpy(rows)
-        # a balanced epoch meets an image several times, each time with draws of its own
+        features = self._current()
+        kept = None if features is None else features.train(place.epoch, chosen)
+        # a balanced epoch meets an image several times, each time with draws of its own, unless they are to come again
         start = place.offset * self.recipe.batch_size * self.recipe.accumulate
-        drawn = torch.arange(start, start + len(rows)) if self.recipe.balanced else chosen
+        own = self.recipe.balanced and not learner.outlook.kept
+        drawn = torch.arange(start, start + len(rows)) if own else chosen
         return learner.step(
-            _rows(pixels, chosen, learner.device),
+            _rows(pixels, chosen, learner.device) if kept is None else kept.to(learner.device),
             _rows(labels, chosen, learner.device),
-            _rows(self._draws(), drawn, learner.device),
+            _rows(self._draws(), drawn, learner.device) if kept is None else None,
             step=place.step,
             lr=self.rate(),
             measured=self._measured(),
@@ -294,17 +361,24 @@ class Job:
                 yield Readings(step=one.step, epoch=one.epoch, blocks=one.readings)
 
     def _draws(self) -> Tensor:
-        if self._drawn[0] != self.place.epoch:
-            table = draws(self.recipe.seed, self.place.epoch, len(self.material.train))
-            self._drawn = (self.place.epoch, table.to(self.learner.device))
+        """Of this epoch, or of the view whose turn it is."""
+        outlook, epoch = self.learner.outlook, self.place.epoch
+        number = view(epoch, outlook.views) if outlook.kept else epoch
+        if self._drawn[0] != number:
+            table = draws(self.recipe.seed, number, len(self.material.train))
+            self._drawn = (number, table.to(self.learner.device))
         return self._drawn[1]
 
     # measuring
 
     def outputs(self, part: Part) -> Iterator[Tensor]:
         """What the network says about `part`, a batch at a time, still on the device."""
-        for pixels in torch.split(part.pixels, measuring_batch(self.learner.device)) if len(part) else ():
-            yield self.learner.outputs(pixels.to(self.learner.device))
+        if not len(part):
+            return
+        features = self._current()
+        kept = features.val() if features is not None and part is self.material.val else None
+        for some in torch.split(part.pixels if kept is None else kept, measuring_batch(self.learner.device)):
+            yield self.learner.outputs(some.to(self.learner.device), activations=kept is not None)
 
     def close_epoch(self, outputs: list[Tensor]) -> Iterator[EpochDone | Film]:
         """Judge the epoch by the outputs for the validation split (none: every epoch is the best) and go on to the next.

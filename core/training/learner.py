@@ -13,6 +13,7 @@ from core.augment import augment, normalised
 from core.backbones import Network
 from core.device import Precision
 from core.events import Reading
+from core.layers import LayerTree
 from core.optim import apply_plan, load_state_by_name, make_optimizer, set_rate, state_by_name, train_mode
 from core.plan import Plan
 from core.recipe import Recipe
@@ -21,6 +22,7 @@ from core.tasks import Task
 from core.training.adapters import Adapters
 from core.training.instruments import Instruments
 from core.training.mixing import mixed
+from core.training.trunk import Outlook, Trunk, outlook
 
 NOISE, DROPOUT = 1, 2
 """Purposes of the random numbers of a step."""
@@ -33,15 +35,28 @@ class Learner:
     """What changes while a network learns: weights, their average, the optimizer's memory, the scale of fp16 gradients."""
 
     def __init__(
-        self, network: Network, plan: Plan, task: Task, recipe: Recipe, *, device: torch.device, precision: Precision
+        self,
+        network: Network,
+        plan: Plan,
+        task: Task,
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        precision: Precision,
+        tree: LayerTree | None = None,
+        images: int = 0,
     ) -> None:
+        """With a `tree` frozen blocks are set apart where that helps; `images` are those of training and validation."""
         self.network = network
         self.device = device
         self.precision = precision
         self.micro = recipe.batch_size
         """Images that go through the network at once; a step may have several such parts."""
         self._task = task
+        self._tree = tree
+        self._images = images
         self._recipe = recipe
+        self._outlook: Outlook | None = None
         self._learning = False
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._adapters = Adapters(network.model, recipe.seed)
@@ -72,6 +87,7 @@ class Learner:
         )
         load_state_by_name(self._optimizer, memory)
         self._learning = False
+        self._outlook = None
         parameters = dict(model.named_parameters())
         learning = [name for name, parameter in parameters.items() if parameter.requires_grad]
         held = tuple(f"{path}." for path in plan.held if path)
@@ -80,6 +96,38 @@ class Learner:
         self._changing = [*learning, *(adapter.parameter for adapter in plan.adapters), *self._statistics]
         if recipe.ema and not self._average:
             self._average = {name: tensor.clone() for name, tensor in self._start.items()}
+
+    @property
+    def outlook(self) -> Outlook:
+        """What can be set apart now, while this plan holds."""
+        if self._outlook is None:
+            self._learning = False
+            if self._tree is None:
+                self._outlook = Outlook(kept=False, views=1, trunk=None)
+            else:
+                self._outlook = outlook(
+                    self.network,
+                    self._tree,
+                    self._plan,
+                    self._recipe,
+                    images=self._images,
+                    device=self.device,
+                    half=HALF.get(self.precision),
+                )
+        return self._outlook
+
+    def activations(self, pixels: Tensor, draws: Tensor | None) -> Tensor:
+        """What the trunk gives for pixels (B, 3, R, R) uint8, changed by `draws` unless they are None. On the device."""
+        trunk = self.outlook.trunk
+        if trunk is None:
+            raise ValueError("nothing is set apart")
+        images = self._plain(pixels) if draws is None else self._changed(pixels, draws, None)
+        return self._below(trunk, images)
+
+    def _below(self, trunk: Trunk, images: Tensor) -> Tensor:
+        with torch.no_grad(), self._autocast():
+            found: Tensor = trunk.below(images)
+        return found
 
     def set_scale(self, name: str, scale: float) -> None:
         """Let the groups called `name` learn at `scale` times the base rate from the next step on, until the next plan."""
@@ -90,21 +138,24 @@ class Learner:
     # learning
 
     def step(
-        self, pixels: Tensor, targets: Tensor, draws: Tensor, *, step: int, lr: float, measured: bool = False
+        self, inputs: Tensor, targets: Tensor, draws: Tensor | None, *, step: int, lr: float, measured: bool = False
     ) -> tuple[Tensor, Tensor, dict[str, Reading]]:
         """One optimizer step on pixels (B, 3, R, R) uint8, all on the device. `step` (0-based) seeds noise and dropout.
 
-        Gives loss and number of right answers, both before the step and still on the device: reading them waits for it; and,
-        if it is `measured`, what it did to each block. Where memory runs out nothing has changed and it can be tried again.
+        Without `draws` the inputs are activations of the trunk instead. Gives loss and number of right answers, both before
+        the step and still on the device: reading them waits for it; and, if it is `measured`, what it did to each block.
+        Where memory runs out nothing has changed and it can be tried again.
         """
         optimizer, scaler = self._optimizer, self._scaler
+        if self.outlook.trunk is None and draws is None:
+            raise ValueError("nothing is set apart")
         if not self._learning:
             train_mode(self.network.model, self._plan)
             self._learning = True
         set_rate(optimizer, lr)
         statistics = [buffer.clone() for buffer in self._statistics.values()]
         try:
-            loss, correct = self._gradients(pixels, targets, draws, step)
+            loss, correct = self._gradients(inputs, targets, draws, step)
         except (RuntimeError, MemoryError):
             optimizer.zero_grad(set_to_none=True)
             for buffer, before in zip(self._statistics.values(), statistics, strict=True):
@@ -127,23 +178,25 @@ class Learner:
             readings = self._instruments.after(self._weights(), (name for name, _ in self.network.model.named_parameters()))
         return loss, correct, readings
 
-    def _gradients(self, pixels: Tensor, targets: Tensor, draws: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def _gradients(self, inputs: Tensor, targets: Tensor, draws: Tensor | None, step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of all parts of the batch, as if it had gone through at once (but for batch norm)."""
-        parts = ceil(len(pixels) / self.micro)
+        parts = ceil(len(inputs) / self.micro)
         losses, corrects = [], []
-        pieces = zip(*(torch.tensor_split(whole, parts) for whole in (pixels, targets, draws)), strict=True)
-        for number_, (some, wanted, rows) in enumerate(pieces):
-            share = len(some) / len(pixels)
-            images = self._changed(some, rows, step, number_)
-            mix = mixed(
-                images,
-                mixup=self._recipe.mixup,
-                cutmix=self._recipe.cutmix,
-                key=(self._recipe.seed, step, PART * number_),
-            )
+        rows = [None] * parts if draws is None else torch.tensor_split(draws, parts)
+        pieces = zip(torch.tensor_split(inputs, parts), torch.tensor_split(targets, parts), rows, strict=True)
+        for number_, (some, wanted, changes) in enumerate(pieces):
+            share = len(some) / len(inputs)
+            mix = None
+            if changes is not None:
+                some = self._changed(some, changes, (step, number_))
+                mix = mixed(
+                    some,
+                    mixup=self._recipe.mixup,
+                    cutmix=self._recipe.cutmix,
+                    key=(self._recipe.seed, step, PART * number_),
+                )
             with seeded(self._recipe.seed, step, DROPOUT + PART * number_, device=self.device):
-                with self._autocast():
-                    outputs = self._forward(images if mix is None else mix.images)
+                outputs = self._forward(some if mix is None else mix.images, activations=changes is None)
                 loss = self._task.loss(outputs, wanted)
                 if mix is not None:
                     other = wanted[mix.partner]
@@ -154,9 +207,15 @@ class Learner:
             corrects.append(self._task.correct(outputs.detach(), wanted))
         return torch.stack(losses).sum(), torch.stack(corrects).sum()
 
-    def _forward(self, images: Tensor) -> Tensor:
-        model = self.network.model
-        outputs: Tensor = functional_call(model, self._adapters.weights(), (images,)) if self._adapters else model(images)
+    def _forward(self, inputs: Tensor, *, activations: bool = False, averaged: bool = False) -> Tensor:
+        """Images, or activations of the trunk, to class scores; below the cut nothing is kept for a backward pass."""
+        trunk, half = self.outlook.trunk, self.network.model
+        named = self._average if averaged else self._adapters.weights() if self._adapters else {}
+        if trunk is not None:
+            inputs = inputs if activations else self._below(trunk, inputs)
+            half, named = trunk.above, trunk.mine(named)
+        with self._autocast():
+            outputs: Tensor = functional_call(half, named, (inputs,)) if named else half(inputs)
         return outputs
 
     def _weights_and_gradients(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -195,9 +254,11 @@ class Learner:
                 else:
                     kept.copy_(now[name])
 
-    def _changed(self, pixels: Tensor, draws: Tensor, step: int, part: int) -> Tensor:
+    def _changed(self, pixels: Tensor, draws: Tensor, grain: tuple[int, int] | None) -> Tensor:
+        """`grain`: step and part of the batch that seed the noise."""
         recipe, generator = self._recipe, None
-        if recipe.augment.noise > 0:
+        if recipe.augment.noise > 0 and grain is not None:
+            step, part = grain
             generator = torch.Generator(self.device).manual_seed(number(recipe.seed, step, NOISE + PART * part))
         mean, std = self.network.mean, self.network.std
         images = augment(pixels, draws, recipe.augment, recipe.image_size, mean=mean, std=std, generator=generator)
@@ -209,17 +270,23 @@ class Learner:
 
     # answering
 
-    def outputs(self, pixels: Tensor) -> Tensor:
-        """What the network says in eval about pixels (B, 3, S, S) uint8: float32, on the device, in training's precision."""
+    def outputs(self, inputs: Tensor, *, activations: bool = False) -> Tensor:
+        """What the network says in eval about pixels (B, 3, S, S) uint8, or about activations of the trunk.
+
+        Class scores (B, classes) float32, on the device, in training's precision.
+        """
+        if self.outlook.trunk is None and activations:
+            raise ValueError("nothing is set apart")
         self.network.model.eval()
         self._learning = False
-        with torch.inference_mode(), self._autocast():
-            images = normalised(pixels, self.network.mean, self.network.std).contiguous(memory_format=torch.channels_last)
-            if self._average:
-                answer: Tensor = functional_call(self.network.model, self._average, (images,))
-            else:
-                answer = self._forward(images)
+        with torch.inference_mode():
+            images = inputs if activations else self._plain(inputs)
+            answer = self._forward(images, activations=activations, averaged=bool(self._average))
         return answer.float()
+
+    def _plain(self, pixels: Tensor) -> Tensor:
+        images = normalised(pixels, self.network.mean, self.network.std)
+        return images.contiguous(memory_format=torch.channels_last)
 
     def finite(self) -> bool:
         """Every weight that learns is a number: only then is a state worth keeping."""
@@ -247,7 +314,12 @@ class Learner:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state` of the same plan. Raises RuntimeError or KeyError if it belongs to another network."""
-        self.network.model.load_state_dict(state["model"])
+        model = self.network.model
+        if self._outlook is not None and self._outlook.trunk is not None:
+            now, above = model.state_dict(), self._outlook.trunk.names
+            if any(not torch.equal(now[name].cpu(), state["model"][name]) for name in now.keys() - above):
+                self._outlook = None
+        model.load_state_dict(state["model"])
         self._adapters.load(state["adapters"])
         for name, tensor in self._average.items():
             tensor.copy_(state["average"][name])

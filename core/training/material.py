@@ -160,10 +160,10 @@ def _heard(reports: "queue.SimpleQueue[tuple[int, int] | None]") -> Iterator[tup
 def _milestones(last: Preparing, report: tuple[int, int]) -> Iterator[Preparing]:
     """One event for each multiple of the stride between what was told last and the report, and one for the end."""
     done, total = report
-    what: Literal["data", "weights"] = "data" if last.what == "data" else "weights"
+    what: Literal["data", "weights", "features"] = "weights" if last.what == "model" else last.what
     told = last.done if last.what == what else 0
     stride = max(1, math.ceil(total / MILESTONES))
-    if what == "data":
+    if what != "weights":
         stride = min(max(stride, 16), IMAGES_A_MILESTONE)
     for mark in range((told // stride + 1) * stride, min(done, total - 1) + 1, stride):
         yield Preparing(what=what, done=mark, total=total)

@@ -68,9 +68,18 @@ def opened(
     if recipe.dropout:
         set_head_dropout(network.model.get_submodule(network.head), recipe.dropout)
     task = _task(recipe, material, device)
-    precision = choose_precision(recipe.precision, device, network.model)
-    learner = Learner(network, the_plan, task, recipe, device=device, precision=precision)
-    job = Job(recipe, folder, material, learner, task, tree, the_plan)
+    precision = choose_precision("fp32" if recipe.reference else recipe.precision, device, network.model)
+    learner = Learner(
+        network,
+        the_plan,
+        task,
+        recipe,
+        device=device,
+        precision=precision,
+        tree=tree,
+        images=len(material.train) + len(material.val),
+    )
+    job = Job(recipe, folder, material, learner, task, tree, the_plan, workspace)
     yield Preparing(what="model", done=1, total=1)
     if not len(job.material.val):
         yield Notice(code="training.no_validation")

@@ -1,0 +1,208 @@
+"""Features: what the trunk gives for the images of a run, worked out once for each image and view, and kept.
+
+The key of what is kept is everything it depends on: the content of the images, how they are decoded and changed, the weights
+below the cut, precision and versions. So it is never stale.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.arrays import Arrays
+from core.augment import draws
+from core.cut import Place
+from core.dataset import Dataset
+from core.errors import DataError
+from core.images import DECODER
+from core.recipe import Recipe
+from core.training.material import Material, Part, resident
+from core.training.trunk import BUDGET_BYTES, Trunk
+from core.workspace import Workspace
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+Activations = Callable[[Tensor, Tensor | None], Tensor]
+"""Pixels (B, 3, R, R) uint8 and rows of draws (None: nothing is changed) to activations of the trunk."""
+Which = tuple[Literal["train", "val"], int]
+"""A split and the number of a view; 0 is the image as it is."""
+
+MEMORY_SHARE = 0.25
+"""Of this machine's memory that all views together may take; else they are mapped from the disk."""
+CHUNK = {"cpu": 8}
+"""Images that go through the trunk at once: eight fit the cache of a core (speed.md 3.2); a GPU takes 256."""
+NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
+"""numpy has no bfloat16: its bits are kept as whole numbers."""
+
+
+class Features:
+    """Of one trunk. Views come one by one, when they are asked for."""
+
+    def __init__(self, trunk: Trunk, material: Material, recipe: Recipe, workspace: Workspace, *, views: int) -> None:
+        self.trunk = trunk
+        self.views = views
+        self.seconds_per_image: float | None = None
+        """What working one out took, if any was."""
+        self._material = material
+        self._recipe = recipe
+        images = views * len(material.train) + len(material.val)
+        self.size_bytes = images * trunk.place.size_bytes
+        memory = 0 if self.size_bytes > MEMORY_SHARE * psutil.virtual_memory().total else 2 * BUDGET_BYTES
+        self._arrays = Arrays(workspace.cache / "activations", BUDGET_BYTES, memory)
+        self._found: dict[Which, Tensor] = {}
+
+    def missing(self, epoch: int) -> tuple[Which, ...]:
+        """What `epoch` needs and is not here."""
+        wanted: tuple[Which, ...] = (("train", view(epoch, self.views)), ("val", 0))
+        return tuple(which for which in wanted if which not in self._found and len(self._part(which)))
+
+    def has_room(self, epoch: int) -> bool:
+        """There is memory or disk enough for what `epoch` needs."""
+        return self._arrays.has_room(self.count(epoch) * self.trunk.place.size_bytes)
+
+    def count(self, epoch: int) -> int:
+        """Images that `prepare` has to do with."""
+        return sum(len(self._part(which)) for which in self.missing(epoch))
+
+    def prepare(
+        self,
+        epoch: int,
+        activations: Activations,
+        device: torch.device,
+        threads: int,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> None:
+        """Load or work out what `epoch` needs, on a CPU with so many threads. Raises DataError (`data.cancelled`)."""
+        missing, total, before = self.missing(epoch), self.count(epoch), 0
+        for which in missing:
+            part = self._part(which)
+            place = self.trunk.place
+            shape, dtype = (len(part), *_lying(place)), NUMPY[place.dtype]
+            key = self._key(which, device)
+            kept = self._arrays.load(key, shape, dtype)
+            if kept is None:
+
+                def fill(room: NDArray[Any], which: Which = which, before: int = before) -> None:
+                    begin = time.perf_counter()
+                    for done in self._work(which, room, activations, device, threads, cancelled):
+                        progress(before + done, total)
+                    self.seconds_per_image = (time.perf_counter() - begin) / len(room)
+
+                kept = self._arrays.make(key, shape, dtype, fill)
+            before += len(part)
+            progress(before, total)
+            self._found[which] = resident(_tensor(kept, place), device)
+
+    def train(self, epoch: int, rows: Tensor) -> Tensor | None:
+        """Activations of the training images at `rows` in the view of `epoch`; None if they are not here."""
+        found = self._found.get(("train", view(epoch, self.views)))
+        return None if found is None else _turned(found[rows.to(found.device)], self.trunk.place)
+
+    def val(self) -> Tensor | None:
+        """Activations of all validation images, or None."""
+        found = self._found.get(("val", 0))
+        return None if found is None else _turned(found, self.trunk.place)
+
+    def _part(self, which: Which) -> Part:
+        return self._material.train if which[0] == "train" else self._material.val
+
+    def _draws(self, which: Which) -> Tensor | None:
+        return draws(self._recipe.seed, which[1], len(self._part(which))) if which[1] else None
+
+    def _work(
+        self,
+        which: Which,
+        room: NDArray[Any],
+        activations: Activations,
+        device: torch.device,
+        threads: int,
+        cancelled: Cancelled,
+    ) -> Iterator[int]:
+        """Fill `room`, giving the number of images done so far now and then.
+
+        On a CPU each thread takes pieces of its own and computes alone, so that nobody waits for anybody (speed.md 6.2); and
+        what comes out does not depend on their number.
+        """
+        part, table, place = self._part(which), self._draws(which), self.trunk.place
+        size = CHUNK.get(device.type, 256)
+
+        def some(start: int) -> int:
+            if cancelled():
+                raise DataError("data.cancelled")
+            here = slice(start, start + size)
+            rows = None if table is None else table[here].to(device)
+            found = activations(part.pixels[here].to(device), rows).detach()
+            room[here] = _array(found.cpu(), place)
+            return len(found)
+
+        done = 0
+        with ThreadPoolExecutor(
+            threads if device.type == "cpu" else 1, "trunk", initializer=lambda: torch.set_num_threads(1)
+        ) as pool:
+            try:
+                for count in pool.map(some, range(0, len(part), size)):
+                    done += count
+                    yield done
+            finally:
+                pool.shutdown(cancel_futures=True)
+                torch.set_num_threads(threads)  # threads that begin later take over what was set last
+
+    def _key(self, which: Which, device: torch.device) -> str:
+        recipe, place = self._recipe, self.trunk.place
+        changes = [recipe.augment.model_dump(), recipe.seed, which[1]] if which[1] else None
+        return key(
+            self._material.dataset, self._part(which).indices, recipe, self.trunk.key, str(place.dtype), device, changes
+        )
+
+
+def view(epoch: int, views: int) -> int:
+    """The one of `views` views whose turn it is in `epoch`: 1, 2, …; as many epochs later it comes again."""
+    return (epoch - 1) % views + 1
+
+
+def key(
+    dataset: Dataset,
+    indices: tuple[int, ...],
+    recipe: Recipe,
+    trunk: str,
+    dtype: str,
+    device: torch.device,
+    changes: list[Any] | None,
+) -> str:
+    """Of the activations of these images: everything they depend on. `changes`: what is drawn about them, if anything."""
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    facts = [DECODER, recipe.image_size, recipe.fit, trunk, dtype, device.type, machine, torch.__version__, changes]
+    found = hashlib.sha256(json.dumps(facts).encode())
+    found.update("\n".join(dataset.items[index].sha256 for index in indices).encode())
+    return found.hexdigest()[:40]
+
+
+def _lying(place: Place) -> tuple[int, ...]:
+    """The shape of one activation as it lies in memory."""
+    channels, *rest = place.shape
+    return (*rest, channels) if place.channels_last else place.shape
+
+
+def _array(found: Tensor, place: Place) -> NDArray[Any]:
+    lying = found.movedim(1, -1) if place.channels_last else found
+    lying = lying.contiguous()
+    array: NDArray[Any] = (lying.view(torch.int16) if place.dtype == torch.bfloat16 else lying).numpy()
+    return array
+
+
+def _tensor(kept: NDArray[Any], place: Place) -> Tensor:
+    tensor = torch.from_numpy(kept)
+    return tensor.view(torch.bfloat16) if place.dtype == torch.bfloat16 else tensor
+
+
+def _turned(lying: Tensor, place: Place) -> Tensor:
+    return lying.movedim(-1, 1) if place.channels_last else lying
