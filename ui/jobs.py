@@ -28,6 +28,8 @@ class Job:
     """What is done: `import`, `weights`."""
     name: str
     """What it is done to, in the words of the person: a file name, a backbone."""
+    owner: str = ""
+    """Whose it is; '' for what is everybody's."""
     state: Literal["running", "done", "failed", "cancelled"] = "running"
     done: int = 0
     total: int = 0
@@ -59,22 +61,24 @@ class Jobs:
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
 
-    def start(self, kind: str, name: str, work: Work) -> Job:
-        """Begin `work` in a thread; if the same kind of job is running for the same name, that one."""
+    def start(self, kind: str, name: str, work: Work, *, owner: str = "") -> Job:
+        """Begin `work` in a thread; if the same kind of job of the same owner is running for the same name, that one."""
         with self._lock:
             for other in self._jobs.values():
-                if (other.kind, other.name, other.state) == (kind, name, "running"):
+                if (other.kind, other.name, other.owner, other.state) == (kind, name, owner, "running"):
                     return other
-            job = Job(secrets.token_hex(8), kind, name)
+            job = Job(secrets.token_hex(8), kind, name, owner)
             self._jobs[job.id] = job
             job._thread = threading.Thread(target=_run, args=(job, work), name=f"job-{kind}", daemon=True)
             job._thread.start()
         return job
 
-    def find(self, kind: str, name: str | None = None) -> Job | None:
-        """The newest job of that kind (and for that name), or None."""
+    def find(self, kind: str, name: str | None = None, *, owner: str = "") -> Job | None:
+        """The newest job of that kind and owner (and for that name), or None."""
         with self._lock:
-            fits = [job for job in self._jobs.values() if job.kind == kind and name in (None, job.name)]
+            fits = [
+                job for job in self._jobs.values() if (job.kind, job.owner) == (kind, owner) and name in (None, job.name)
+            ]
         return fits[-1] if fits else None
 
     def get(self, job_id: str | None) -> Job | None:

@@ -50,17 +50,17 @@ MOST_PICTURES = 24
 
 def runs() -> list[Run]:
     """Every run that is not in the bin, newest first."""
-    return services.store().runs()
+    return services.runs()
 
 
 def binned() -> list[Run]:
     """The runs in the bin."""
-    return services.store().runs(deleted=True)
+    return services.runs(deleted=True)
 
 
 def empty_bin() -> None:
     """Delete the runs in the bin and their files for good."""
-    services.store().empty_bin()
+    services.empty_bin()
 
 
 def with_model() -> list[Run]:
@@ -71,7 +71,7 @@ def with_model() -> list[Run]:
 def find(run_id: str | None) -> Run | None:
     """The run of that id, in the bin or not; None if there is none."""
     try:
-        return services.store().run(run_id) if run_id else None
+        return services.run(run_id) if run_id else None
     except StoreError:
         return None
 
@@ -83,32 +83,32 @@ def active() -> list[Run]:
 
 def run_state(run_id: str) -> "RunState":
     """All that the run has said so far. Raises StoreError."""
-    return services.engine().state(run_id)
+    return services.run_state(run_id)
 
 
 def resume(run_id: str) -> None:
     """Let a run go on from its last checkpoint. Raises StoreError (`run.not_resumable`, `run.no_checkpoint`)."""
-    services.engine().resume(run_id)
+    services.resume(run_id)
 
 
 def pause(run_id: str) -> None:
     """Ask a run to save itself and wait. Raises StoreError."""
-    services.engine().send(run_id, Pause())
+    services.send(run_id, Pause())
 
 
 def rename(run_id: str, name: str) -> None:
     """Give a run another name. Raises StoreError (`run.name_empty`)."""
-    services.store().rename(run_id, name)
+    services.rename(run_id, name)
 
 
 def delete(run_id: str) -> None:
     """Put a run into the bin. Raises StoreError (`run.busy`)."""
-    services.store().delete(run_id)
+    services.delete(run_id)
 
 
 def restore(run_id: str) -> None:
     """Take a run out of the bin."""
-    services.store().restore(run_id)
+    services.restore(run_id)
 
 
 def can_resume(run: Run) -> bool:
@@ -316,7 +316,8 @@ def export(run_id: str) -> Job:
 
 
 def export_job(run_id: str) -> Job | None:
-    """The newest export of a run in this process."""
+    """The newest export of a run in this process. Raises StoreError (`run.unknown`)."""
+    services.run(run_id)
     return services.jobs().find("export", run_id)
 
 

@@ -19,11 +19,12 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from core.errors import ThawError
+from core.errors import AccessError, DataError, ThawError
 from core.events import Amend, Command
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
 from ui import warmup
+from ui.access import Access
 from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
@@ -52,6 +53,7 @@ class _House:
     store: "RunStore"
     workspace: Workspace
     tickets: Tickets
+    access: Access
     pictures: dict[str, tuple["Dataset", dict[str, "Item"]]] = field(default_factory=dict)
     jobs: Jobs = field(default_factory=Jobs)
     memory: dict[Hashable, Any] = field(default_factory=dict)
@@ -63,10 +65,13 @@ _house: _House | None = None
 # --- opened by the server, asked by everybody ---------------------------------------------------------------------------
 
 
-def open(engine: "Engine", store: "RunStore", workspace: Workspace) -> None:
-    """Hand in what this process owns. Called once by the server's lifespan, and by tests with fakes."""
+def open(engine: "Engine", store: "RunStore", workspace: Workspace, *, gate: bool = False) -> None:
+    """Hand in what this process owns. Called once by the server's lifespan, and by tests with fakes.
+
+    With `gate` nobody gets in without an account; else only where there are accounts.
+    """
     global _house
-    _house = _House(engine, store, workspace, Tickets(workspace.uploads))
+    _house = _House(engine, store, workspace, Tickets(workspace.uploads), Access(workspace, store, required=gate))
 
 
 def close() -> None:
@@ -74,6 +79,7 @@ def close() -> None:
     global _house
     if _house is not None:
         _house.jobs.close()
+        _house.access.accounts.close()
     _house = None
 
 
@@ -89,13 +95,21 @@ def _here() -> _House:
 
 
 def engine() -> "Engine":
-    """The one engine of this process. Raises ThawError (`server.not_open`) outside the server."""
+    """The one engine of this process. Raises ThawError (`server.not_open`) outside the server.
+
+    Knows no people: pages and routes ask the functions below, which do.
+    """
     return _here().engine
 
 
 def store() -> "RunStore":
-    """The store of runs."""
+    """The store of runs; knows no people either."""
     return _here().store
+
+
+def access() -> Access:
+    """Who asks, and what is theirs."""
+    return _here().access
 
 
 def workspace() -> Workspace:
@@ -111,11 +125,22 @@ def tickets() -> Tickets:
     return _here().tickets
 
 
+def new_ticket() -> str:
+    """A right to upload for whoever asks."""
+    return _here().tickets.new(access().owner())
+
+
+def upload_folder(token: str) -> Path | None:
+    """The folder that a right of whoever asks opens, or None."""
+    return _here().tickets.folder(token, access().owner())
+
+
 def curve(run_id: str) -> "Curve":
     """The points of a run's curves, from the engine if it is running and from the store if not.
 
     Raises StoreError if there is no such run.
     """
+    access().run(run_id)
     return _here().engine.curve(run_id)
 
 
@@ -127,7 +152,7 @@ def amend(run_id: str, wish: Amend) -> None:
     from core.errors import TrainingError
     from core.plan import plan
 
-    run = store().run(run_id)
+    run = access().run(run_id)
     if wish.rules is not None and not plan(tree(run.recipe), wish.rules).groups:
         raise TrainingError("training.nothing_learns", backbone=run.recipe.backbone)
     _here().engine.send(run_id, wish)
@@ -140,6 +165,7 @@ def readings(run_id: str, since: int) -> dict[str, Any]:
     """
     from core.readings import flags
 
+    access().run(run_id)
     now = _here().engine.state(run_id)
     done = now.state not in ("queued", "running")
     last = now.readings[-1] if now.readings else None
@@ -177,6 +203,7 @@ def rates(recipe: Recipe) -> "pd.DataFrame":
 def find_rate(recipe: Recipe, part: str | None) -> Job:
     """Try learning rates on the draft in the background; the result is a `core.training.finder.Found`."""
     here = _here()
+    _check(recipe)
 
     def work(progress: Progress, cancelled: Cancelled) -> Any:
         from core.training.finder import find_rate as find
@@ -207,9 +234,8 @@ def readings_url(run_id: str) -> str:
 
 def run_folder(run_id: str) -> Path:
     """Where the files of a run lie. Raises StoreError if there is no such run."""
-    here = _here()
-    here.store.run(run_id)
-    return here.store.folder(run_id)
+    access().run(run_id)
+    return _here().store.folder(run_id)
 
 
 def picture(dataset_id: str, sha256: str) -> tuple["Dataset", "Item"] | None:
@@ -217,6 +243,7 @@ def picture(dataset_id: str, sha256: str) -> tuple["Dataset", "Item"] | None:
     from core.dataset import open_dataset
 
     here = _here()
+    here.access.check_dataset(dataset_id)
     if dataset_id not in here.pictures:
         dataset = open_dataset(here.workspace, dataset_id)
         here.pictures[dataset_id] = dataset, {item.sha256: item for item in dataset.items}
@@ -263,7 +290,8 @@ def keep_draft(recipe: Recipe) -> None:
 
 
 def _draft_file() -> Path:
-    return _here().workspace.root / "draft.json"
+    owner = access().owner()
+    return _here().workspace.root / (f"draft-{owner}.json" if owner else "draft.json")
 
 
 # --- what pages ask: pictures -------------------------------------------------------------------------------------------
@@ -277,10 +305,10 @@ def demo_ids() -> tuple[str, ...]:
 
 
 def dataset_ids() -> tuple[str, ...]:
-    """Ids of the sets that a person brought, newest first."""
+    """Ids of the sets that this person may use beside the demos, newest first."""
     from core.dataset import list_datasets
 
-    return tuple(one.id for one in list_datasets(_here().workspace) if one.demo is None)
+    return tuple(access().datasets([one.id for one in list_datasets(_here().workspace) if one.demo is None]))
 
 
 def dataset(dataset_id: str) -> "Dataset":
@@ -411,29 +439,55 @@ def validation_items(recipe: Recipe, most: int) -> "tuple[Item, ...]":
 
 
 def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
-    """Import `source` in the background; the result is a Dataset. What was uploaded is deleted when it is done."""
+    """Import `source` in the background; the result is a Dataset. What was uploaded is deleted when it is done.
+
+    Raises AccessError: `gate.server_folder` for a folder of the server, `gate.disk`.
+    """
     from core.dataset import import_dataset
 
-    here = _here()
+    here, person = _here(), access().person()
+    if not access().keeps() and not (upload and source.resolve().is_relative_to(here.workspace.uploads.resolve())):
+        raise AccessError("gate.server_folder")
+    access().check_disk()
+    owner = person.id if person else ""
 
     def work(progress: Progress, cancelled: Cancelled) -> "Dataset":
         try:
             made = import_dataset(source, here.workspace, name=name, progress=progress, cancelled=cancelled)
             forget_pictures(made.id)
+            if person is not None:
+                here.access.accounts.give(made.id, owner)
+                here.access.wrote(person, "dataset_made", dataset=made.id, name=made.name)
             return made
         finally:
             if upload and source.is_relative_to(here.workspace.uploads):
                 rmtree(here.workspace.uploads / source.relative_to(here.workspace.uploads).parts[0], ignore_errors=True)
 
-    return here.jobs.start("import", name or source.name, work)
+    return here.jobs.start("import", name or source.name, work, owner=owner)
+
+
+def running_import() -> Job | None:
+    """The newest import of whoever asks, if it is still at work."""
+    job = _here().jobs.find("import", owner=access().owner())
+    return job if job is not None and job.state == "running" else None
+
+
+def may_delete_dataset(dataset_id: str) -> bool:
+    """True if whoever asks may delete it: a shared one stays its owner's."""
+    return access().may_delete(dataset_id)
 
 
 def delete_dataset(dataset_id: str) -> None:
     """Delete a data set of the workspace; runs made with it keep their figures. Raises DataError."""
     from core.dataset import delete_dataset as delete
 
+    if not access().may_delete(dataset_id):
+        raise DataError("dataset.unknown", id=dataset_id, near=demo_ids()[0])
     forget_pictures(dataset_id)
     delete(_here().workspace, dataset_id)
+    if access().on:
+        access().accounts.give(dataset_id, "")
+    access().audit("dataset_deleted", dataset=dataset_id)
 
 
 def jobs() -> Jobs:
@@ -474,7 +528,8 @@ def tree(recipe: Recipe) -> "LayerTree":
 
 
 def keep_weights(name: str, data: bytes) -> Path:
-    """Keep a weights file that came through the browser; the same content lies there once."""
+    """Keep a weights file that came through the browser; the same content lies there once. Raises AccessError."""
+    access().check_disk(len(data))
     folder = _here().workspace.weights / "own"
     folder.mkdir(parents=True, exist_ok=True)
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(name).stem)[:60]
@@ -521,33 +576,68 @@ def speed(device: str) -> float | None:
 
 def submit(recipe: Recipe) -> str:
     """Put a run into the queue; its id. Raises ThawError."""
-    return _here().engine.submit(recipe)
+    _check(recipe)
+    access().check_queue()
+    access().check_disk()
+    owner = access().owner()
+    run_id = _here().engine.submit(recipe, owner=owner) if owner else _here().engine.submit(recipe)
+    access().audit("run_made", run=run_id)
+    return run_id
+
+
+def check_weights(weights: str) -> None:
+    """Raises AccessError (`gate.weights_place`) if these weights are a file that whoever asks may not use."""
+    access().check_weights(weights)
+
+
+def keeps() -> bool:
+    """True if whoever asks keeps this machine, and may name its folders and files."""
+    return access().keeps()
+
+
+def _check(recipe: Recipe) -> None:
+    """Raises ThawError if the recipe uses what is not for whoever asks."""
+    if recipe.dataset:
+        access().check_dataset(recipe.dataset)
+    access().check_weights(recipe.weights)
 
 
 def resume(run_id: str) -> None:
     """Put a paused, interrupted, stopped or failed run back into the queue. Raises ThawError."""
+    access().run(run_id)
+    access().check_queue()
+    access().check_disk()
     _here().engine.resume(run_id)
+    access().audit("run_resumed", run=run_id)
 
 
 def send(run_id: str, command: Command) -> None:
     """Tell a run something. Raises StoreError if there is no such run."""
+    access().run(run_id)
     _here().engine.send(run_id, command)
+    access().audit(f"run_{command.kind}", run=run_id)
 
 
 def run(run_id: str) -> "Run":
     """One run as it stands. Raises StoreError (`run.unknown`)."""
-    return _here().store.run(run_id)
+    return access().run(run_id)
+
+
+def runs(*, deleted: bool = False) -> list["Run"]:
+    """The runs of whoever asks, newest first; those in the bin if `deleted`."""
+    return access().runs(deleted=deleted)
 
 
 def run_state(run_id: str) -> "RunState":
-    """How far a run is and what it has reached."""
+    """How far a run is and what it has reached. Raises StoreError (`run.unknown`)."""
+    access().run(run_id)
     return _here().engine.state(run_id)
 
 
 def models_of(name: str) -> dict[str, Path]:
     """Models of finished and stopped runs with that backbone: name of the run to file, the newest first."""
     store = _here().store
-    ended = [one for one in store.runs() if one.state in ("finished", "stopped") and one.recipe.backbone == name]
+    ended = [one for one in runs() if one.state in ("finished", "stopped") and one.recipe.backbone == name]
     files = {one.name: store.folder(one.id) / "model.safetensors" for one in reversed(ended)}
     return {run_name: file for run_name, file in reversed(files.items()) if file.is_file()}
 
@@ -560,4 +650,31 @@ def place(run_id: str) -> int:
 
 def active_runs() -> tuple["Run", ...]:
     """Runs that are at work or wait, the oldest first."""
-    return tuple(reversed([one for one in _here().store.runs() if one.state in ("queued", "running")]))
+    return tuple(reversed([one for one in runs() if one.state in ("queued", "running")]))
+
+
+def rename(run_id: str, name: str) -> None:
+    """Give a run another name. Raises StoreError (`run.name_empty`)."""
+    access().run(run_id)
+    _here().store.rename(run_id, name)
+
+
+def delete(run_id: str) -> None:
+    """Put a run into the bin. Raises StoreError (`run.busy`)."""
+    access().run(run_id)
+    _here().store.delete(run_id)
+    access().audit("run_binned", run=run_id)
+
+
+def restore(run_id: str) -> None:
+    """Take a run out of the bin."""
+    access().run(run_id)
+    _here().store.restore(run_id)
+    access().audit("run_restored", run=run_id)
+
+
+def empty_bin() -> int:
+    """Delete the runs that whoever asks sees in the bin for good, files too; gives how many."""
+    many = _here().store.empty_bin() if keeps() else _here().store.empty_bin(access().owner())
+    access().audit("bin_emptied", runs=many)
+    return many

@@ -17,23 +17,23 @@ class Tickets:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Path, float]] = {}
+        self._known: dict[str, tuple[Path, str, float]] = {}
 
-    def new(self) -> str:
-        """A token for one new folder, good for an hour after it was last used."""
+    def new(self, owner: str = "") -> str:
+        """A token for one new folder of `owner`, good for an hour after it was last used."""
         token = secrets.token_urlsafe(24)
-        folder = self._root / secrets.token_hex(16)
+        folder = self._root / f"{owner}{'.' if owner else ''}{secrets.token_hex(16)}"
         with self._lock:
             now = time.monotonic()
-            self._known = {t: (f, end) for t, (f, end) in self._known.items() if end > now}
-            self._known[token] = (folder, now + LIFETIME_SECONDS)
+            self._known = {t: right for t, right in self._known.items() if right[2] > now}
+            self._known[token] = (folder, owner, now + LIFETIME_SECONDS)
         return token
 
-    def folder(self, token: str) -> Path | None:
-        """The folder that `token` opens, or None if there is no such right any more. Nothing is made on the disk."""
+    def folder(self, token: str, owner: str = "") -> Path | None:
+        """The folder that `token` opens to `owner`, or None if there is no such right. Makes nothing on the disk."""
         with self._lock:
-            folder, ends = self._known.get(token, (None, 0.0))
-            if folder is None or time.monotonic() > ends:
+            folder, whose, ends = self._known.get(token, (None, "", 0.0))
+            if folder is None or whose != owner or time.monotonic() > ends:
                 return None
-            self._known[token] = (folder, time.monotonic() + LIFETIME_SECONDS)
+            self._known[token] = (folder, owner, time.monotonic() + LIFETIME_SECONDS)
             return folder

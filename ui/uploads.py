@@ -17,7 +17,9 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from core.errors import AccessError
 from ui import services
+from ui.access import Arriving
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".csv", ".zip")
 BATCH = re.compile(r"[0-9a-f]{16}")
@@ -34,7 +36,7 @@ MAX_PATH = 400
 
 async def upload(request: Request) -> Response:
     """Write one file into the folder of a ticket, as it comes: memory does not grow with the file."""
-    folder = services.tickets().folder(request.headers.get("x-thaw-ticket", ""))
+    folder = await to_thread.run_sync(services.upload_folder, request.headers.get("x-thaw-ticket", ""))
     if folder is None:
         return _refusal(403, "upload.ticket")
     if not same_origin(request):
@@ -47,12 +49,20 @@ async def upload(request: Request) -> Response:
     size = int(declared) if declared.isdecimal() else 0
     if size > MAX_FILE_BYTES:
         return _refusal(413, "upload.too_big")
+    try:
+        with services.access().upload(size) as arriving:
+            return await _take(request, folder, target, size, arriving)
+    except AccessError as error:
+        return _refusal(429, error.code) if error.code == "upload.gate_many" else _refusal(413, "upload.gate_disk")
+
+
+async def _take(request: Request, folder: Path, target: Path, size: int, arriving: Arriving) -> Response:
     await to_thread.run_sync(lambda: target.parent.mkdir(parents=True, exist_ok=True))
     if _free(folder) - size < RESERVE_BYTES:
         return _refusal(507, "upload.disk_full")
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        received = await _write(request, part, folder)
+        received = await _write(request, part, folder, arriving)
         os.replace(part, target)
     except _RefusedError as error:
         return _refusal(error.status, error.code)
@@ -73,7 +83,7 @@ class _RefusedError(Exception):
         self.status, self.code = status, code
 
 
-async def _write(request: Request, part: Path, folder: Path) -> int:
+async def _write(request: Request, part: Path, folder: Path, arriving: Arriving) -> int:
     received, buffer = 0, bytearray()
     async with await anyio.open_file(part, "xb") as file:
         async for chunk in _steadily(request.stream()):
@@ -84,8 +94,10 @@ async def _write(request: Request, part: Path, folder: Path) -> int:
             if len(buffer) >= CHUNK_BYTES:
                 if _free(folder) < RESERVE_BYTES:
                     raise _RefusedError(507, "upload.disk_full")
+                await to_thread.run_sync(arriving.more, len(buffer))
                 await file.write(buffer)  # in a worker thread: the event loop stays free
                 buffer.clear()
+        await to_thread.run_sync(arriving.more, len(buffer))
         await file.write(buffer)
     return received
 

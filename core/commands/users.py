@@ -38,7 +38,7 @@ class _Ask:
         return say(f"cli.users.{key}", self.language)
 
     def audit(self, act: str, **what: str | int) -> None:
-        Audit(self.workspace.root).write(act, who="thaw users", **what)
+        Audit(self.workspace.root).write(act, what, who="thaw users")
 
     @property
     def who(self) -> str:

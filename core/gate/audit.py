@@ -6,6 +6,7 @@ Knows no words and no secrets: names, ids and acts, never a password, cookie or 
 import json
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ class Audit:
         self.file = root / NAME
         self._lock = threading.Lock()
 
-    def write(self, act: str, *, who: str = "", person: str = "", **what: Value) -> bool:
+    def write(self, act: str, what: Mapping[str, Value], *, who: str = "", person: str = "") -> bool:
         """Append a line; False if it could not be written, which stops nobody from working.
 
         `who` is the name as it was then, `person` the id that stays.

@@ -23,7 +23,7 @@ def show() -> None:
     data = _chosen()
     if data is not None:
         _look(state.recipe().dataset, data)
-    importing = (job := services.jobs().find("import")) is not None and job.state == "running"
+    importing = services.running_import() is not None
     navigation.next_step(
         "model",
         t("data.next"),
@@ -49,7 +49,7 @@ def _chosen() -> Dataset | None:
 def _look(dataset_id: str, data: Dataset) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.header(plain(set_title(dataset_id, data.name)), anchor=False, width="content")
-        if data.demo is None:
+        if data.demo is None and services.may_delete_dataset(dataset_id):
             shelf.removal(dataset_id, data)
     if data.demo is not None:
         look.lesson(data.demo)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.errors import ThawError, WeightsError
+from core.errors import AccessError, ThawError, WeightsError
 from ui import drafting, services, state
 from ui.components.cards import Card as Tile
 from ui.components.cards import Tools, cards
@@ -213,13 +213,14 @@ def _own_file() -> None:
             key=widget,
             on_change=_take_earlier,
         )
-    st.text_input(
-        t("model.file.path"),
-        key=state.key("model", "path"),
-        placeholder=t("model.file.path.example"),
-        on_change=_take_path,
-        persist_state="session",
-    )
+    if services.keeps():
+        st.text_input(
+            t("model.file.path"),
+            key=state.key("model", "path"),
+            placeholder=t("model.file.path.example"),
+            on_change=_take_path,
+            persist_state="session",
+        )
     sent = st.file_uploader(t("model.file.upload"), type="safetensors", key=state.key("model", "file"))
     if sent is not None and sent.file_id != state.value(state.key("model", "sent")):
         state.put(state.key("model", "sent"), sent.file_id)
@@ -240,7 +241,9 @@ def _take_path() -> None:
     state.forgive("weights")
     if not text:
         return
-    if path.suffix != ".safetensors":
+    if not services.keeps():
+        state.refuse("weights", AccessError("gate.weights_place"))
+    elif path.suffix != ".safetensors":
         state.refuse("weights", WeightsError("file.not_safetensors", name=path.name))
     elif not path.is_file():
         state.refuse("weights", WeightsError("file.missing", path=text))

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.dataset import Refused
-from core.errors import DataError
+from core.errors import AccessError, DataError
 from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
@@ -30,7 +30,7 @@ def show() -> None:
     _lost()
     way = st.segmented_control(
         t("data.bring.way"),
-        WAYS,
+        WAYS if services.keeps() else WAYS[:1],
         default="upload",
         required=True,
         key=state.key("data", "way"),
@@ -49,8 +49,8 @@ def current() -> Job | None:
     own = services.jobs().get(state.value(JOB))
     if own is not None:
         return own
-    running = services.jobs().find("import")
-    if running is not None and running.state == "running":
+    running = services.running_import()
+    if running is not None:
         state.put(JOB, running.id)
         return running
     return None
@@ -63,7 +63,12 @@ def _upload() -> None:
         return
     state.forget(f"{widget}:ticket")  # the next upload gets a folder of its own
     state.put(LOST, arrived.failed)
-    state.put(JOB, services.start_import(arrived.path, arrived.name or t("data.bring.unnamed"), upload=True).id)
+    try:
+        job = services.start_import(arrived.path, arrived.name or t("data.bring.unnamed"), upload=True)
+    except AccessError as error:
+        notes.failure(error, key=state.key("data", "refused-import"))
+        return
+    state.put(JOB, job.id)
     st.rerun()
 
 
@@ -103,6 +108,9 @@ def _start_folder() -> None:
     text = str(state.value(state.key("data", "path")) or "").strip().strip("\"'")
     source = Path(text).expanduser()
     state.forgive("path")
+    if not services.keeps():
+        state.refuse("path", AccessError("gate.server_folder"))
+        return
     if not text or not source.is_absolute() or not source.exists():
         state.refuse("path", DataError("path.missing", path=text or "–"))
         return

@@ -46,8 +46,8 @@ class Uploaded:
 def upload(*, key: str, language: str) -> Uploaded | None:
     """Show where to drop files; gives what has arrived, once, in a run after it did."""
     state, place, news = st.session_state, f"{key}:ticket", f"{key}:arrived"
-    if services.tickets().folder(state.get(place, "")) is None:
-        state[place] = services.tickets().new()
+    if services.upload_folder(state.get(place, "")) is None:
+        state[place] = services.new_ticket()
 
     def heard() -> None:  # before the page runs: a run that is cut short loses nothing
         arrived = _arrived(state[key].get("done"), state[place])
@@ -71,7 +71,7 @@ def upload(*, key: str, language: str) -> Uploaded | None:
 
 def _arrived(said: Any, token: str) -> Uploaded | None:
     """What lies in the folder of this upload. What the browser says of it is only repeated as figures."""
-    folder = services.tickets().folder(token)
+    folder = services.upload_folder(token)
     if folder is None or not isinstance(said, dict) or not BATCH.fullmatch(str(said.get("batch"))):
         return None
     folder /= str(said["batch"])

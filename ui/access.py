@@ -1,0 +1,235 @@
+"""Who asks, what of the workspace is theirs, and how much of the machine they may take. `services` asks here before core.
+
+Where there are no accounts everybody may do everything: that is one person on one machine. Knows no page and no route; other
+people's things are as unknown as things that do not exist.
+"""
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.errors import AccessError, DataError, StoreError
+from core.gate import Accounts, Audit, Limits, Person
+from core.gate.accounts import EVERYBODY
+from core.gate.limits import weigh
+from core.words import Value
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.run import Run
+    from core.store import RunStore
+
+of_request: ContextVar[Person | None] = ContextVar("of_request", default=None)
+"""Who sent the request that is being answered. Set by the gate; a page's script runs in a thread that does not see it."""
+DEMO = ("demo:", "demo-")
+KINDS = ("pretrained", "bundled", "random")
+"""What weights can be beside a file."""
+WEIGHED_SECONDS = 15.0
+"""So long a sum of file sizes stands; what is uploaded meanwhile is added to it."""
+HELD_SECONDS = 600.0
+"""So long a file counts that went through Streamlit's own uploader, which keeps it in memory."""
+
+
+def cookie_name() -> str:
+    """The name of the cookie that holds a session's token. Cookies know no ports, so the port stands in the name."""
+    return f"thaw-{st.get_option('server.port')}"
+
+
+class Access:
+    """The door-keeper of one server. Safe to use from several threads."""
+
+    def __init__(self, workspace: Workspace, store: "RunStore", *, required: bool = False) -> None:
+        self.accounts = Accounts(workspace)
+        self.required = required
+        """Others can reach this server: without accounts nobody gets in."""
+        self._workspace, self._store = workspace, store
+        self._audit = Audit(workspace.root)
+        self._lock = threading.Lock()
+        self._weighed: dict[str, tuple[int, float]] = {}
+        self._fresh: Counter[str] = Counter()
+        self._flying: Counter[str] = Counter()
+        self._held: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
+
+    @property
+    def on(self) -> bool:
+        """True if people have to sign in."""
+        return self.required or self.accounts.on
+
+    # --- who
+
+    def person(self) -> Person | None:
+        """Who asks; None where nobody needs to sign in. Raises AccessError (`gate.sign_in`)."""
+        if not self.on:
+            return None
+        person = of_request.get() or self.accounts.who(st.context.cookies.get(cookie_name(), ""))
+        if person is None:
+            raise AccessError("gate.sign_in")
+        return person
+
+    def owner(self) -> str:
+        """What things that are made now are marked with."""
+        person = self.person()
+        return person.id if person else ""
+
+    def keeps(self) -> bool:
+        """True for those who keep the machine: admins, and everybody where there are no accounts."""
+        person = self.person()
+        return person is None or person.admin
+
+    def audit(self, act: str, **what: Value) -> None:
+        """Write down what somebody did, where there are accounts."""
+        person = self.person()
+        if person is not None:
+            self.wrote(person, act, **what)
+
+    def wrote(self, person: Person, act: str, **what: Value) -> None:
+        """Write down what `person` did: for threads that do not know who asked."""
+        self._audit.write(act, what, who=person.name, person=person.id)
+
+    # --- what is theirs
+
+    def run(self, run_id: str) -> "Run":
+        """The run, if this person may see it. Raises StoreError (`run.unknown`)."""
+        run = self._store.run(run_id)
+        if not self._mine(run.owner):
+            raise StoreError("run.unknown", run=run_id)
+        return run
+
+    def runs(self, *, deleted: bool = False) -> list["Run"]:
+        """The runs that this person may see, newest first."""
+        runs = self._store.runs(deleted=deleted)
+        return runs if self.keeps() else [run for run in runs if self._mine(run.owner)]
+
+    def check_dataset(self, dataset_id: str) -> None:
+        """Raises DataError (`dataset.unknown`) if this person may not use that data set, whether it exists or not."""
+        if dataset_id.startswith(DEMO) or self.keeps():
+            return
+        if self.accounts.owners().get(dataset_id) not in (self.owner(), EVERYBODY):
+            raise DataError("dataset.unknown", id=dataset_id, near="demo:digits")
+
+    def datasets(self, ids: list[str]) -> list[str]:
+        """Those of `ids` that this person may use."""
+        if self.keeps():
+            return ids
+        owners, me = self.accounts.owners(), self.owner()
+        return [one for one in ids if owners.get(one) in (me, EVERYBODY)]
+
+    def may_delete(self, dataset_id: str) -> bool:
+        """True if the data set is this person's own."""
+        return self.keeps() or self.accounts.owners().get(dataset_id) == self.owner()
+
+    def check_weights(self, weights: str) -> None:
+        """Raises AccessError (`gate.weights_place`) if `weights` names a file that is neither uploaded nor of an own run."""
+        if weights in KINDS or self.keeps():
+            return
+        file, home = Path(weights).expanduser().resolve(), self._workspace
+        if file.is_relative_to((home.weights / "own").resolve()):
+            return
+        if file.is_relative_to(home.runs.resolve()):
+            try:
+                self.run(file.relative_to(home.runs.resolve()).parts[0])
+                return
+            except StoreError:
+                pass  # the same answer as for any other place
+        raise AccessError("gate.weights_place")
+
+    def _mine(self, owner: str) -> bool:
+        person = self.person()
+        return person is None or person.admin or owner == person.id
+
+    # --- how much
+
+    @property
+    def limits(self) -> Limits:
+        """What each person may take."""
+        return self.accounts.limits
+
+    def check_queue(self) -> None:
+        """Raises AccessError (`gate.queue_full`) if this person has enough runs waiting."""
+        if self.keeps():
+            return
+        me, most = self.owner(), self.limits.queued
+        if sum(run.owner == me and run.state == "queued" for run in self._store.runs()) >= most:
+            raise AccessError("gate.queue_full", n=most)
+
+    def check_disk(self, coming_bytes: int = 0) -> None:
+        """Raises AccessError (`gate.disk`) if this person's things and `coming_bytes` more are too much."""
+        if self.keeps():
+            return
+        used, most = self.used_bytes(), self.limits.disk_bytes
+        if used + coming_bytes > most:
+            raise AccessError("gate.disk", used=f"{used / 2**30:.2f} GB", most=f"{most / 2**30:.2f} GB")
+
+    def used_bytes(self) -> int:
+        """What this person's runs, data sets and uploads take on the disk, a quarter of a minute old at most."""
+        me, now = self.owner(), time.monotonic()
+        with self._lock:
+            total, until = self._weighed.get(me, (0, 0.0))
+            if now < until:
+                return total + self._fresh[me]
+            self._fresh[me] = 0
+        home = self._workspace
+        folders = [home.runs / run.id for deleted in (False, True) for run in self._store.runs(deleted) if run.owner == me]
+        folders += [home.datasets / one for one, owner in self.accounts.owners().items() if owner == me]
+        folders += home.uploads.glob(f"{me}.*") if me else []
+        total = weigh(folders)
+        with self._lock:
+            self._weighed[me] = total, now + WEIGHED_SECONDS
+            return total + self._fresh[me]
+
+    @contextmanager
+    def upload(self, declared_bytes: int) -> Iterator["Arriving"]:
+        """While a file comes in. Raises AccessError: `upload.gate_many` (in flight), `gate.disk`."""
+        if self.keeps():
+            yield Arriving(self, "")
+            return
+        me, most = self.owner(), self.limits.uploads
+        self.check_disk(declared_bytes)
+        with self._lock:
+            if self._flying[me] >= most:
+                raise AccessError("upload.gate_many")
+            self._flying[me] += 1
+        try:
+            yield Arriving(self, me)
+        finally:
+            with self._lock:
+                self._flying[me] -= 1
+
+    def arrived(self, owner: str, many_bytes: int) -> None:
+        """Count what came in. Raises AccessError (`gate.disk`)."""
+        if owner:
+            with self._lock:
+                self._fresh[owner] += many_bytes
+            self.check_disk()
+
+    def hold(self, declared_bytes: int) -> bool:
+        """Count a file that Streamlit will keep in memory; False if it is too much for one person."""
+        person = self.person()
+        if person is None or person.admin:
+            return True
+        with self._lock:
+            held, now = self._held[person.id], time.monotonic()
+            while held and held[0][0] <= now - HELD_SECONDS:
+                held.popleft()
+            if sum(size for _, size in held) + declared_bytes > self.accounts.limits.held_bytes:
+                return False
+            held.append((now, declared_bytes))
+            return True
+
+
+class Arriving:
+    """One file on its way in."""
+
+    def __init__(self, access: Access, owner: str) -> None:
+        self._access, self._owner = access, owner
+
+    def more(self, many_bytes: int) -> None:
+        """So many bytes more have come. Raises AccessError (`gate.disk`)."""
+        self._access.arrived(self._owner, many_bytes)
