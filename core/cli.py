@@ -1,4 +1,4 @@
-"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor|users`.
+"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor|backup|restore|convert|users`.
 
 Knows arguments, languages, statuses. Imports nothing heavy before a command needs it, and sets the thread environment before
 torch can be imported. Every failure is a sentence of cause and one of remedy on standard error; a traceback goes to a log
@@ -36,6 +36,9 @@ MODULES = {
     "export": "use",
     "runs": "look",
     "doctor": "look",
+    "backup": "keep",
+    "restore": "keep",
+    "convert": "keep",
     "users": "users",
 }
 USERS = ("add", "list", "remove", "passwd", "class-password", "limits", "data", "share")
@@ -135,6 +138,9 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     export = command("export", run=None)
     export.add_argument("--format", choices=FORMATS, required=True, help=words("format"))
     export.add_argument("--out", metavar="FILE", help=words("out"))
+    command("backup", file=None)
+    command("restore", file=None)
+    command("convert", weights_file=None).add_argument("--out", metavar="FILE", help=words("out"))
     for made in (predict, command("runs"), command("doctor")):
         made.add_argument("--json", action="store_true", help=words("json"))
     _users(command("users"), words)

@@ -90,12 +90,13 @@ def bring_back(path: Path, folder: Path) -> datetime | None:
     return _time(copy)
 
 
-def is_sound(path: Path) -> bool:
-    """SQLite finds nothing wrong with the file, which nobody has open."""
+def is_sound(path: Path, application: int) -> bool:
+    """The file, which nobody has open, is a database of `application` and SQLite finds nothing wrong with it."""
     try:
         db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
         try:
-            return bool(db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
+            owner = db.execute("PRAGMA application_id").fetchone()[0]
+            return bool(owner == application and db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
         finally:
             db.close()
     except sqlite3.Error:
