@@ -181,7 +181,17 @@ def _ui(args: argparse.Namespace) -> int:
         store.close()
     from ui.server import serve
 
-    return serve(address=args.address, port=args.port, workspace=workspace, device=args.device, browser=not args.no_browser)
+    if bool(args.cert) != bool(args.key):
+        raise ThawError("server.certificate_half")
+    return serve(
+        address=args.address,
+        port=args.port,
+        workspace=workspace,
+        device=args.device,
+        browser=not args.no_browser,
+        names=args.host,
+        certificate=(args.cert, args.key) if args.cert else None,
+    )
 
 
 def _version() -> str:

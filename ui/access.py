@@ -89,6 +89,10 @@ class Access:
         if person is not None:
             self.wrote(person, act, **what)
 
+    def record(self, act: str, **what: Value) -> None:
+        """Write down what somebody did who is not signed in."""
+        self._audit.write(act, what)
+
     def wrote(self, person: Person, act: str, **what: Value) -> None:
         """Write down what `person` did: for threads that do not know who asked."""
         self._audit.write(act, what, who=person.name, person=person.id)

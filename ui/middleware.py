@@ -3,7 +3,9 @@
 Not Starlette's BaseHTTPMiddleware: that one never sees the websocket, so it could guard nothing.
 """
 
+import json
 import re
+from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,10 +14,13 @@ from ui import warmup
 
 HOST = re.compile(r"(\[(?P<six>[0-9A-Fa-f:]+)\]|(?P<name>[\w.-]+))(:\d{1,5})?", re.ASCII)
 LOCAL = ("localhost", "127.0.0.1")
+POLICY = b"content-security-policy"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=()",
@@ -51,8 +56,17 @@ def host_name(host: str) -> str:
     return (found["six"] or found["name"]).lower() if found else ""
 
 
+def is_same_origin(origin: str | None, host: str) -> bool:
+    """True if a page of ours sends this: its Origin names the host that it asks."""
+    said = urlsplit(origin or "")
+    return said.scheme in {"http", "https"} and said.netloc.lower() == host.lower()
+
+
 class Guard:
-    """Refuses names that are not ours (a page elsewhere may point its own name at this machine), and adds the headers."""
+    """Refuses names that are not ours (a page elsewhere may point its own name at us), and what pages elsewhere send.
+
+    A browser says with every websocket and everything that may change something from which page it comes. Adds the headers.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -62,9 +76,15 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        said = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        host, origin = said.get(b"host", ""), said.get(b"origin")
         if host_name(host) not in {name.lower() for name in st.get_option("server.allowedHosts") or LOCAL}:
-            await refuse(scope, receive, send)
+            await refuse(scope, receive, send, "server.host")
+            return
+        changes = scope["type"] == "http" and scope["method"] not in SAFE
+        comes_in = scope["type"] == "websocket" and origin is not None  # programs that are no browsers name none
+        if (changes or comes_in) and not is_same_origin(origin, host):
+            await refuse(scope, receive, send, "gate.origin")
             return
         if scope["type"] == "websocket":
             warmup.visited.set()
@@ -74,19 +94,21 @@ class Guard:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
-                message = {**message, "headers": [*kept, *added]}
+                own = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours - {POLICY}]
+                stricter = any(name.lower() == POLICY for name, _ in own)
+                more = [pair for pair in added if pair[0] != POLICY] if stricter else added
+                message = {**message, "headers": [*own, *more]}
             await send(message)
 
         await self.app(scope, receive, dressed if scope["type"] == "http" else send)
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, code: str) -> None:
     """403 to a request, a close to a websocket that wants to open."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
+    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": b"This name is not served here."})
+    await send({"type": "http.response.body", "body": json.dumps({"code": code}).encode()})

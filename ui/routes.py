@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from core.errors import ThawError
-from ui import services
+from ui import services, sign_in
 from ui.uploads import upload
 
 PLOTLY_FILE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -193,4 +193,5 @@ ROUTES = [
     Route("/api/image/{dataset}/{sha}", image),
     Route("/api/download/{run}/{file}", download),
     Route("/api/upload", upload, methods=["PUT"]),
+    *sign_in.ROUTES,
 ]

@@ -6,17 +6,17 @@ owns is made in the lifespan and handed to `ui/services.py`. Imports no torch: a
 
 import http.client
 import importlib
-import ipaddress
 import logging
 import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,10 +31,13 @@ from streamlit.runtime.pages_manager import PagesManager
 from uvicorn.config import LOGGING_CONFIG
 
 from core.errors import ThawError
+from core.gate import Accounts
 from core.log import record
 from core.threads import set_threads
+from core.words import say
 from core.workspace import Workspace, open_workspace
-from ui import services, text, warmup
+from ui import hosts, services, text, warmup
+from ui.gate import Gate
 from ui.middleware import Guard
 from ui.routes import ROUTES
 
@@ -47,7 +50,7 @@ SHUTDOWN_SECONDS = 8.0
 """What a run gets to save itself; Docker kills after ten."""
 AHEAD = ("ui.app", "core.dataset")
 """Imported before the door opens: the first visitor should not wait for the pages and what they ask first."""
-BROWSER, WORKSPACE, DEVICE = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE"
+BROWSER, WORKSPACE, DEVICE, OTHERS = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE", "THAW_OTHERS"
 """Environment variables by which `serve` tells the lifespan what the person asked for."""
 FAILED = "failed"
 """Where the app's state keeps the error of a start that failed."""
@@ -56,18 +59,23 @@ FAILED = "failed"
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
+    address, port = str(st.get_option("server.address") or ""), int(st.get_option("server.port"))
+    gate = not hosts.is_local(address) or os.environ.get(OTHERS) == "1"
     try:
+        if gate:
+            _check_accounts(address, open_workspace())
         store, engine = await to_thread.run_sync(_open)
     except ThawError as error:
         app.state[FAILED] = error  # `serve` raises it again: two sentences instead of a traceback
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         raise
-    services.open(engine, store, engine.workspace)
+    services.open(engine, store, engine.workspace, gate=gate)
     _save_at_the_first_signal(engine)
     services.prepare_demos()
     warmup.start()
-    address, port = str(st.get_option("server.address") or "localhost"), int(st.get_option("server.port"))
     print(f"Thaw is ready: {_url(address, port)}  (workspace: {engine.workspace.root})", flush=True)
+    if gate:
+        _tell_others(address, port)
     if os.environ.get(BROWSER) == "1":
         threading.Thread(target=_open_browser, args=(address, port), name="browser", daemon=True).start()
     try:
@@ -122,24 +130,42 @@ PagesManager.uses_pages_directory = False
 app = st.App(
     HERE.with_name("app.py"),
     lifespan=lifespan,
-    middleware=[Middleware(Guard)],
+    middleware=[Middleware(Guard), Middleware(Gate)],
     routes=ROUTES,
     on_script_error=on_script_error,
 )
 """Written out: `streamlit run` finds it by reading the source."""
 
 
-def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, device: str, browser: bool) -> int:
+def serve(
+    *,
+    address: str,
+    port: int,
+    workspace: Workspace | Path | str | None,
+    device: str,
+    browser: bool,
+    names: Sequence[str] = (),
+    certificate: tuple[str, str] | None = None,
+) -> int:
     """Serve until Ctrl-C or SIGTERM; gives the exit status of the process.
 
-    `port` 0 takes any free one. Raises ThawError: `server.address` (only this machine may be served), `server.port_busy`,
-    and what opening the workspace raises.
+    `port` 0 takes any free one. `names` are further ones under which others reach the server, such as a proxy's;
+    `certificate` is a PEM file and that of its key. Raises ThawError: `server.address` (others can reach it, there are
+    no accounts), `server.certificate`, `server.port_busy`, and what opening the workspace raises.
     """
-    _check_address(address)
-    _check_port(address, port)
     home = workspace if isinstance(workspace, Workspace) else open_workspace(workspace)
+    others = not all(hosts.is_local(name) for name in (address, *names))
+    if others:
+        _check_accounts(next(name for name in (address, *names) if not hosts.is_local(name)), home)
+    _check_certificate(certificate)
+    _check_port(address, port)
     set_threads(interactive=True)  # before anything imports torch
-    os.environ |= {WORKSPACE: str(home.root), DEVICE: device, BROWSER: "1" if browser else "0"}
+    os.environ |= {
+        WORKSPACE: str(home.root),
+        DEVICE: device,
+        BROWSER: "1" if browser else "0",
+        OTHERS: "1" if others else "0",
+    }
     LOGGING_CONFIG["loggers"]["uvicorn"]["level"] = "WARNING"
     LOGGING_CONFIG["loggers"]["uvicorn.error"]["level"] = "WARNING"
     for module in AHEAD:
@@ -149,7 +175,7 @@ def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # uvicorn raises the signal again when it has shut down
     try:
-        app.run(config=settings(address, port))
+        app.run(config=settings(address, port, names, certificate))
     except SystemExit as end:
         failed = app.state.get(FAILED)
         if isinstance(failed, ThawError):
@@ -158,12 +184,15 @@ def serve(*, address: str, port: int, workspace: Workspace | Path | str | None, 
     return 0
 
 
-def settings(address: str, port: int) -> dict[str, Any]:
+def settings(
+    address: str, port: int, names: Sequence[str] = (), certificate: tuple[str, str] | None = None
+) -> dict[str, Any]:
     """What holds whatever a person's own files and environment say."""
-    return {
+    tls = {"server.sslCertFile": certificate[0], "server.sslKeyFile": certificate[1]} if certificate else {}
+    return tls | {
         "server.address": address,
         "server.port": port,
-        "server.allowedHosts": sorted({"localhost", "127.0.0.1", address}),
+        "server.allowedHosts": hosts.names(address, names),
         "server.headless": True,
         "server.fileWatcherType": "none",
         "server.enableCORS": True,
@@ -172,19 +201,38 @@ def settings(address: str, port: int) -> dict[str, Any]:
         "server.enableAgentApi": False,
         "browser.gatherUsageStats": False,
         "runner.postScriptGC": False,
+        "server.xsrfCookieSameSite": "strict",
+        "server.maxUploadSize": 100,
+        "server.maxMessageSize": 50,
+        "server.runOnSave": False,
+        "server.showEmailPrompt": False,
+        "server.trustedUserHeaders": {},
         "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "client.toolbarMode": "viewer",
         "logger.level": "warning",
         "logger.hideWelcomeMessage": True,
     }
 
 
-def _check_address(address: str) -> None:
+def _check_accounts(address: str, workspace: Workspace) -> None:
+    """Raises ThawError (`server.address`): others can reach the server, and nobody needs to sign in."""
+    accounts = Accounts(workspace)
     try:
-        local = address == "localhost" or ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise ThawError("server.address", address=address)
+        if not address or not accounts.on:
+            raise ThawError("server.address", address=address or "''")
+    finally:
+        accounts.close()
+
+
+def _check_certificate(certificate: tuple[str, str] | None) -> None:
+    """Raises ThawError (`server.certificate`) if the pair cannot be used."""
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*certificate)
+    except OSError as error:
+        raise ThawError("server.certificate", path=certificate[0], reason=error.strerror or str(error)) from error
 
 
 def _check_port(address: str, port: int) -> None:
@@ -204,7 +252,19 @@ def _leave(number: int, frame: FrameType | None) -> Never:
 
 
 def _url(address: str, port: int) -> str:
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    scheme = "https" if st.get_option("server.sslCertFile") else "http"
+    return f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
+
+
+def _tell_others(address: str, port: int) -> None:
+    """The addresses to hand out, and that nobody should listen in."""
+    from core.cli import language
+
+    told = hosts.own_addresses() if address in ("0.0.0.0", "::") else [address]  # noqa: S104
+    urls = "  ".join(_url(one, port) for one in told if address == "::" or ":" not in one or one == address)
+    print(say("gate.ready", language(), urls=urls or _url(address, port)), flush=True)
+    if not st.get_option("server.sslCertFile"):
+        print(say("gate.ready.plain", language()), flush=True)
 
 
 def _open_browser(address: str, port: int) -> None:
@@ -214,6 +274,8 @@ def _open_browser(address: str, port: int) -> None:
             connection.request("GET", "/healthz")
             connection.getresponse().read()
             break
+        except http.client.HTTPException:
+            break  # it speaks HTTPS
         except OSError:
             time.sleep(0.1)
         finally:
