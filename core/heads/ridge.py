@@ -11,7 +11,9 @@ from core.heads.head import Cancelled, Head, check_labels, go_on
 from core.heads.spectrum import Spectrum, one_hot
 
 STRENGTHS = tuple(10 ** (step / 3) for step in range(-12, 13))
-"""Of the ridge, in shares of the mean variance sum of a direction: from a ten-thousandth to ten thousand, three a decade."""
+"""Of the ridge, in shares of the mean sum of squares along a direction: from a ten-thousandth to ten thousand, three a decade."""
+TOGETHER = 256
+"""Columns of one product: strengths times classes."""
 SHARPEST = 100.0
 """Ridge scores lie about 1 apart: so sharpened, the best class has a probability of one already."""
 
@@ -62,32 +64,35 @@ def ridge(
     left, values, kind = spectrum.left, spectrum.values, spectrum.left.dtype
     truth = one_hot(labels, classes)
     share = truth.mean(dim=0)
+    target, centred = truth.to(kind)[:, None], (truth - share).to(kind)[:, None]
     found = spectrum.project(labels, classes)
     shrunk = values / (values + path[:, None])  # (L, r): how much of each direction is left
     kept = 1 - 1 / spectrum.images - left.square() @ shrunk.T.to(kind)  # (N, L): 1 - h
-    kept = kept.clamp(min=float(torch.finfo(kind).eps))
+    kept = kept.clamp(min=torch.finfo(kind).eps)
 
-    def left_out(at: int) -> Tensor:
-        """(N, C) scores of each image by the head without it."""
-        error = (truth - share).to(kind) - left @ (shrunk[at][:, None] * found).to(kind)
-        return truth - error / kept[:, at, None]
+    def left_out(some: slice) -> Tensor:
+        """(N, S, C) scores of each image by the heads without it, at S of the strengths."""
+        layers = (shrunk[some, :, None] * found).to(kind).transpose(0, 1).flatten(1)  # (r, S * C): one product serves them
+        errors = centred - (left @ layers).view(len(left), -1, classes)
+        return target - errors / kept[:, some, None]
 
-    accuracies = torch.empty_like(path)
-    for at in range(len(path)):
+    accuracies, some = torch.empty_like(path), max(1, TOGETHER // classes)
+    for at in range(0, len(path), some):
         go_on(cancelled)
-        accuracies[at] = (left_out(at).argmax(dim=1) == labels).double().mean()
+        part = slice(at, at + some)
+        accuracies[part] = (left_out(part).argmax(dim=2) == labels[:, None]).double().mean(dim=0)
     chosen = int((accuracies == accuracies.max()).nonzero()[-1])
     weights, offset = spectrum.weights((shrunk[chosen] / values.sqrt())[:, None] * found)
     head = Head(weights.float(), (share - offset).float())
-    return Ridge(path, accuracies, chosen, head, left_out(chosen).double())
+    return Ridge(path, accuracies, chosen, head, left_out(slice(chosen, chosen + 1))[:, 0].double())
 
 
 def sharpness(scores: Tensor, labels: Tensor) -> float:
     """The factor that makes scores (N, C) the best logits: least cross-entropy against labels (N,), in [0.01, 100].
 
-    Guo et al. 2017 (temperature scaling), with the factor as inverse of their temperature. The loss is convex in it, so its
-    zero of its slope is halved in on, to 1 %. With leave-one-out scores of `ridge`, `head.times(factor)` starts a training by
-    cross-entropy where its probabilities mean something.
+    Guo et al. 2017 (temperature scaling), the factor being the inverse of their temperature. The loss is convex in it, so
+    the zero of its slope is found by halving, to 1 %. With leave-one-out scores of `ridge`, `head.times(factor)` starts a
+    training by cross-entropy where its probabilities mean something.
     """
     by_class = scores.double().T.contiguous()
     own = by_class.gather(0, labels[None]).mean()
@@ -102,7 +107,9 @@ def sharpness(scores: Tensor, labels: Tensor) -> float:
 def _strengths(spectrum: Spectrum, given: Sequence[float] | None) -> Tensor:
     """(L,) float64, ascending."""
     typical = float(spectrum.values.mean()) if len(spectrum.values) else 1.0
-    path = torch.tensor(sorted(given if given is not None else [typical * share for share in STRENGTHS]))
+    path = torch.tensor(
+        sorted(given if given is not None else [typical * share for share in STRENGTHS]), dtype=torch.float64
+    )
     if not len(path) or not 0 < float(path[0]) <= float(path[-1]) < float("inf"):
         raise ValueError(f"a ridge has strengths above 0, not {given}")
-    return path.to(spectrum.values)
+    return path.to(spectrum.values.device)

@@ -50,7 +50,7 @@ def softmax(
     Böhning's bound on its curvature (1992), values / (2 N) + decay, which makes features of any scale equally easy and the
     first step safe. `progress` hears iterations done and their limit. Raises TrainingError (`head.cancelled`), and
     ValueError for labels that do not fit or a negative decay. With decay 0 and separable images there is no optimum:
-    `converged` tells.
+    the search then ends where the loss is nearly zero, or with its rounds.
     """
     check_labels(labels, spectrum.images, classes)
     if not 0 <= decay < float("inf"):
@@ -94,7 +94,7 @@ class _Problem:
         self.inputs = torch.empty(images, len(self.scale) + 1, dtype=kind, device=labels.device)
         torch.mul(spectrum.left, (spectrum.values.sqrt() * self.scale).to(kind), out=self.inputs[:, :-1])
         self.inputs[:, -1] = self.free
-        self.pull = torch.cat([decay * self.scale.square(), torch.zeros_like(self.scale[:1])]).to(kind)
+        self.pull = torch.cat([decay * self.scale.square(), self.scale.new_zeros(1)]).to(kind)
 
     def __call__(self, at: Tensor) -> tuple[float, Tensor]:
         logs = (at @ self.inputs.T).log_softmax(dim=0)  # (C, N): sums over the first axis are the fast ones

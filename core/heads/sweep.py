@@ -95,6 +95,7 @@ def sweep(
         raise ValueError(f"no sweep of {len(rates)} rates, {epochs} epochs and batches of {batch_size}")
     if validation is not None:
         check_labels(validation[1], len(validation[0]), classes)
+        validation = validation if len(validation[1]) else None
     features = features.float()
     heads = _Heads(features.shape[1], classes, len(rates), features.device, start)
     learner = _LEARNERS[optimizer](heads, rates, momentum)
@@ -143,7 +144,7 @@ class _Heads:
     def validate(self, validation: Pair | None, cancelled: Cancelled | None) -> Pair:
         """Mean losses and accuracies (K,) float64 on the images of `validation`; NaN without any."""
         nobody = torch.full((self.all.shape[1] // self.classes,), math.nan, dtype=torch.float64, device=self.all.device)
-        if validation is None or not len(validation[1]):
+        if validation is None:
             return nobody, nobody
         lost, right = torch.zeros_like(nobody), torch.zeros_like(nobody)
         rows = max(1, BLOCK // self.all.shape[1])
@@ -160,7 +161,7 @@ class _Heads:
 
 
 def _judge(scores: Tensor, labels: Tensor) -> Pair:
-    """Sums over the batch of the losses (K,), and B times the gradient of their means by `scores` (B, C, K), in its place."""
+    """Sums over the batch of the losses (K,), and B times the gradient of their means by `scores`, in place."""
     rows = torch.arange(len(labels), device=labels.device)
     scores -= scores.amax(dim=1, keepdim=True)
     own = scores[rows, labels]
