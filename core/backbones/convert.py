@@ -44,7 +44,7 @@ def convert(source: Path, out: Path) -> Converted:
     """Write the tensors of `source` to the file `out`, whole or not at all.
 
     Raises WeightsError (`weights.missing_file`, `.not_safetensors`, `.no_torch_file`, `.bomb`, `.program`, `.no_tensors`,
-    `.over_limit`, `.not_finite`, `.unwritable`).
+    `.over_limit`, `.not_finite`, `.not_written`).
     """
     if source.suffix.lower() not in SUFFIXES:
         raise WeightsError("weights.not_torch", file=source.name, kinds=", ".join(sorted(SUFFIXES)))
@@ -61,7 +61,7 @@ def convert(source: Path, out: Path) -> Converted:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.replace(draft, out)
     except OSError as error:
-        raise WeightsError("weights.unwritable", path=str(out), reason=error.strerror or str(error)) from error
+        raise WeightsError("weights.not_written", path=str(out), reason=error.strerror or str(error)) from error
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
