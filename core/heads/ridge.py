@@ -11,7 +11,7 @@ from core.heads.head import Cancelled, Head, check_labels, go_on
 from core.heads.spectrum import Spectrum, one_hot
 
 STRENGTHS = tuple(10 ** (step / 3) for step in range(-12, 13))
-"""Of the ridge, in shares of the mean sum of squares along a direction: from a ten-thousandth to ten thousand, three a decade."""
+"""Of the ridge, in shares of the mean sum of squares along a direction: from 1e-4 to 1e4, three a decade."""
 TOGETHER = 256
 """Columns of one product: strengths times classes."""
 SHARPEST = 100.0
