@@ -8,7 +8,9 @@ import streamlit as st
 from core.errors import ThawError
 from core.words import LANGUAGES
 from ui import navigation, services, state
+from ui.components.person import person
 from ui.parts import notes
+from ui.sign_in import OUT
 from ui.text import percent, plain, set_title, strategy, t
 
 WATCHED = state.key("frame", "watched")
@@ -21,7 +23,22 @@ def header() -> None:
     ):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.here"):
             _here()
-        _switch()
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.who"):
+            _who()
+            _switch()
+
+
+def _who() -> None:
+    """Who is signed in, and the way out; nothing where nobody needs to sign in."""
+    someone = services.access().person()
+    if someone is not None:
+        person(
+            someone.name,
+            title=t("gate.signed_in", name=someone.name),
+            action=t("gate.sign_out"),
+            url=OUT,
+            key=state.key("frame", "person"),
+        )
 
 
 def _switch() -> None:
@@ -92,4 +109,5 @@ def apology(error: Exception) -> None:
 
 def footer() -> None:
     """Where everything lies on this machine."""
-    st.caption(t("frame.workspace", path=str(services.workspace().root), version=version("thaw")))
+    if services.keeps():
+        st.caption(t("frame.workspace", path=str(services.workspace().root), version=version("thaw")))
