@@ -28,20 +28,24 @@ def show() -> None:
     if job is not None:
         _ended(job)
     _lost()
-    way = st.segmented_control(
+    way = _way() if services.keeps() else "upload"
+    st.caption(t(f"data.bring.{way}.help"))
+    if way == "folder":
+        _folder()
+    else:
+        _upload()
+
+
+def _way() -> str:
+    return st.segmented_control(
         t("data.bring.way"),
-        WAYS if services.keeps() else WAYS[:1],
+        WAYS,
         default="upload",
         required=True,
         key=state.key("data", "way"),
         format_func=lambda way: t(f"data.bring.{way}"),
         label_visibility="collapsed",
     )
-    st.caption(t(f"data.bring.{way}.help"))
-    if way == "folder":
-        _folder()
-    else:
-        _upload()
 
 
 def current() -> Job | None:
