@@ -1,7 +1,7 @@
 """Event: everything a run says; Command: everything a run can be told. Plain frozen data that serialises to JSON.
 
-Equal recipes and amendments on one machine give equal event streams but for `clock` and the figures of `Preflight`:
-wall time and memory.
+Equal recipes and amendments on one machine give equal event streams but for `clock` and what `Preflight` and `Kept` have
+measured: wall time and memory.
 """
 
 from typing import Annotated, Literal, NamedTuple

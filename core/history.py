@@ -14,6 +14,7 @@ from core.events import (
     Event,
     Film,
     GroupInfo,
+    Kept,
     Measuring,
     Memory,
     Notice,
@@ -78,6 +79,8 @@ class RunState:
     edits: tuple[Replanned, ...] = ()
     """What was changed on the way, by a person or by the timeline; the last one says what holds now."""
     preflight: Preflight | None = None
+    kept: Kept | None = None
+    """What of the frozen blocks is remembered now."""
     images_at_once: int | None = None
     """Where memory did not suffice for a whole batch."""
     readings: tuple[Readings, ...] = ()
@@ -114,6 +117,7 @@ class History:
         self._readings: list[Readings] = []
         self._films: list[Film] = []
         self._preflight: Preflight | None = None
+        self._kept: Kept | None = None
         self._memory: Memory | None = None
         self._notices: list[Notice] = []
         self._saved: Saved | None = None
@@ -150,6 +154,7 @@ class History:
             self._recent.clear()
         elif isinstance(entry, Replanned):
             self._edits.append(entry)
+            self._kept = None
             self.curve.add_mark(entry.step, entry.cause)
         elif isinstance(entry, Readings):
             self._readings.append(entry)
@@ -157,6 +162,8 @@ class History:
                 self._readings = [*self._readings[:-1:2], self._readings[-1]]
         elif isinstance(entry, Film):
             self._films = [*(film for film in self._films if film.epoch < entry.epoch), entry]
+        elif isinstance(entry, Kept):
+            self._kept, self._preparing = entry, None
         elif isinstance(entry, Preflight):
             self._preflight = entry
         elif isinstance(entry, Memory):
@@ -207,6 +214,7 @@ class History:
             ),
             edits=tuple(self._edits),
             preflight=self._preflight,
+            kept=self._kept,
             images_at_once=self._memory.images_at_once if self._memory else None,
             readings=tuple(self._readings),
             films=tuple(self._films),
@@ -230,12 +238,12 @@ class History:
 
     def _take_step(self, step: StepDone) -> None:
         self._tick(step.clock)
-        self._step, self._measuring = step, None
+        self._step, self._measuring, self._preparing = step, None, None
         self._recent.append((step.clock, step.images))
 
     def _begin(self, started: Started) -> None:
         self.curve.rewind(started.step)
-        self._started, self._preparing = started, None
+        self._started, self._preparing, self._kept = started, None, None
         if not started.step or not self._first_groups:
             self._first_groups = started.groups
         self._start_clock = started.clock

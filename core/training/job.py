@@ -103,8 +103,8 @@ class Job:
         """The epoch whose plan is carried out."""
         self._train = [resident(tensor, learner.device) for tensor in (material.train.pixels, material.train.labels)]
         self._features: Features | None = None
-        self._crowded = False
-        """It was said that there is no room for activations."""
+        self._told = self._crowded = False
+        """It was said that activations are kept now; that there is no room for them."""
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
         self._unread: list[_Unread] = []
         self._saved_step = 0
@@ -187,7 +187,7 @@ class Job:
 
     def prepare(self, told: Callable[[], bool]) -> Iterator[Preparing | Kept | Notice]:
         """Have at hand what frozen blocks say about the images of this epoch, where that is kept. Gives up when `told`."""
-        outlook, epoch, device = self.learner.outlook, self.place.epoch, self.learner.device
+        outlook, epoch = self.learner.outlook, self.place.epoch
         trunk = outlook.trunk if outlook.kept else None
         features = self._current()
         if trunk is None:
@@ -195,14 +195,29 @@ class Job:
             return
         if features is None:
             features = Features(trunk, self.material, self.recipe, self._workspace, views=outlook.views)
-        if not features.missing(epoch):
+        if features.missing(epoch):
+            yield from self._fetch(features, epoch, told)
+        if features.missing(epoch):
             return
+        self._features = features
+        if not self._told:
+            self._told = True
+            yield Kept(
+                step=self.place.step,
+                block=trunk.place.path,
+                share=round(trunk.place.below, 4),
+                views=features.views,
+                size_bytes=features.size_bytes,
+                seconds_per_image=features.seconds_per_image,
+            )
+
+    def _fetch(self, features: Features, epoch: int, told: Callable[[], bool]) -> Iterator[Preparing | Notice]:
+        device, threads = self.learner.device, torch.get_num_threads()
         if not features.has_room(epoch):
             if not self._crowded:
                 yield Notice(code="training.no_room_to_keep", values={"megabytes": round(features.size_bytes / 2**20)})
             self._crowded = True
             return
-        threads = torch.get_num_threads()
         try:
             yield from Watched(
                 Preparing(what="features", done=0, total=features.count(epoch)),
@@ -214,17 +229,6 @@ class Job:
         except DataError as error:
             if error.code != "data.cancelled":
                 raise
-            return
-        if features is not self._features:
-            self._features = features
-            yield Kept(
-                step=self.place.step,
-                block=trunk.place.path,
-                share=round(trunk.place.below, 4),
-                views=features.views,
-                size_bytes=features.size_bytes,
-                seconds_per_image=features.seconds_per_image,
-            )
 
     def _current(self) -> Features | None:
         """What is kept, if it is of the trunk of now."""
@@ -248,6 +252,7 @@ class Job:
         if now != self.plan:
             self.learner.replan(now)
             self.plan = now
+        self._told = False
         recipe, place = self.recipe, self.place
         return Replanned(
             cause=cause, step=place.step, epoch=place.epoch, rules=recipe.rules, lr=recipe.lr,

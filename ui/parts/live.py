@@ -13,7 +13,7 @@ from ui.parts import narration, notes, steer, watch
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
-    from core.events import Command
+    from core.events import Command, Kept
     from core.history import RunState
     from core.run import Run
 
@@ -93,6 +93,8 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
         st.success(sentence(run, now), icon=":material/check_circle:")
     else:
         st.progress(_share(now), text=sentence(run, now))
+    if run.state == "running" and now.kept is not None and now.stage != "preparing":
+        st.caption(_remembered(now.kept, now))
     narration.run(run, now)
     active = run.state in ACTIVE
     with st.grid(4, min_column_width=150, gap="small"):
@@ -109,6 +111,18 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
             _figure("took", duration(run.seconds), moment(run.ended))
         best = t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else t("train.live.best.none")
         _figure("best" if active else "validation", percent(run.best_val_accuracy), best)
+
+
+def _remembered(kept: "Kept", now: "RunState") -> str:
+    """What the frozen blocks save, measured: an image's way through them against its way through the rest."""
+    words = {
+        "block": f"`{kept.block}`" if kept.block else t("train.live.kept.all"),
+        "views": t("train.live.kept.views", n=kept.views) if kept.views > 1 else "",
+    }
+    if kept.seconds_per_image is None or not now.images_per_second:
+        return t("train.live.kept.before", **words)
+    times = 1 + kept.seconds_per_image * now.images_per_second
+    return t("train.live.kept", times=f"{times:.0f}" if times >= 10 else f"{times:.1f}", **words)
 
 
 def _figure(name: str, value: str, below: str) -> None:

@@ -77,6 +77,9 @@ def everything() -> None:
         _pick("fit", ("crop", "stretch", "pad"))
         _number("threads", low=0, high=1024, step=1)
         _switch("instruments")
+        _switch("cache")
+        if state.recipe().cache:
+            _number("views", low=1, high=64, step=1)
 
 
 def _optimizer() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.dataset import Dataset, import_dataset
-from core.events import Command, Ended, Event, Preflight, Preparing, Replanned
+from core.events import Command, Ended, Event, Kept, Preflight, Preparing, Replanned
 from core.recipe import Recipe
 from core.training import train
 from core.workspace import Workspace, open_workspace
@@ -88,16 +88,19 @@ class Story(list[Event]):
 
     def timeless(self, *without: type) -> list[Event]:
         """Events but for clocks and costs, repeats of a `Preparing` while the work was silent, and the kinds left out."""
-        costs = {"seconds_per_step": 0.0, "memory_bytes": 0}
+        costs: dict[type, dict[str, float | None]] = {
+            Preflight: {"seconds_per_step": 0.0, "memory_bytes": 0},
+            Kept: {"seconds_per_image": None},
+        }
         bare = [
-            event.model_copy(update={"clock": 0.0, **(costs if isinstance(event, Preflight) else {})})
+            event.model_copy(update={"clock": 0.0, **costs.get(type(event), {})})
             for event in self
             if not isinstance(event, without)
         ]
         return [one for at, one in enumerate(bare) if not (isinstance(one, Preparing) and at and bare[at - 1] == one)]
 
 
-def drain(events: Generator[Event, Command | None, None], told: Told) -> Story:
+def drain(events: Generator[Event, Kept, Command | None, None], told: Told) -> Story:
     """Everything a run says while it is told what `told` answers to each event."""
     said = Story([next(events)])
     try:

@@ -238,10 +238,10 @@ def test_out_of_memory_halves_what_goes_through_at_once_and_loses_no_step(
     plain = run(without_batch_norm(recipe, batch_size=16), "plain")
     real = Learner._forward
 
-    def narrow(self: Learner, images: torch.Tensor) -> torch.Tensor:
+    def narrow(self: Learner, images: torch.Tensor, **how: bool) -> torch.Tensor:
         if len(images) > 5:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return real(self, images)
+        return real(self, images, **how)
 
     monkeypatch.setattr(Learner, "_forward", narrow)
     monkeypatch.setattr("core.training.job.measuring_batch", lambda device: 5)
