@@ -17,9 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import core.schema
 import core.store
+from core.database import Database
 from core.errors import StoreError
 from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Replanned, Saved, Started, StepDone, Stop
 from core.recipe import Recipe
+from core.schema import APPLICATION, MIGRATIONS
 from core.store import BEFORE, STATES, RunStore, State, checked_id, new_id
 from core.workspace import Workspace, open_workspace
 
@@ -527,3 +529,32 @@ def test_an_emptied_bin_forgets_its_runs_and_their_files_and_no_others(store: Ru
     with pytest.raises(StoreError, match="no run"):
         store.run(gone.id)
     assert store.empty_bin() == 0
+
+
+# --- people -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_from_before_there_were_owners_opens_with_its_runs_and_keeps_a_copy(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path)
+    old = Database(workspace.database, application=APPLICATION, migrations=MIGRATIONS[:1])
+    with old.write() as db:
+        db.execute(
+            "INSERT INTO run (id, name, recipe, state, boot, place, created) VALUES (?, 'old', ?, 'paused', 'x', 1, '2026')",
+            (new_id(), Recipe().to_json()),
+        )
+    old.close()
+    store = RunStore(workspace)
+    (run,) = store.runs()
+    assert (run.name, run.owner, run.state) == ("old", "", "paused")
+    assert (tmp_path / "thaw.v1.sqlite").exists()
+    store.close()
+
+
+def test_a_run_names_its_owner_and_a_bin_is_emptied_for_one_person(store: RunStore) -> None:
+    mine, other = store.create(Recipe(), owner="ab"), store.create(Recipe(), owner="cd")
+    for run in (mine, other):
+        bring_to(store, run.id, "paused")
+        store.delete(run.id)
+    assert {run.owner for run in store.runs(deleted=True)} == {"ab", "cd"}
+    assert store.empty_bin("ab") == 1
+    assert [run.id for run in store.runs(deleted=True)] == [other.id]
