@@ -17,10 +17,14 @@ def write(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: a temporary file beside it, flushed, renamed, its folder flushed. Raises OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(draft, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(handle, left) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         os.replace(draft, path)
         flush_folder(path.parent)
     except BaseException:

@@ -186,7 +186,9 @@ class RunStore:
         """Where the files of a run lie, made if it is not there. Raises StoreError (`workspace.unusable`)."""
         folder = self.workspace.runs / checked_id(run_id)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                durable.flush_folder(folder.parent)  # else a power cut takes the folder and every checkpoint in it
         except OSError as error:
             raise StoreError("workspace.unusable", path=str(folder), reason=error.strerror or str(error)) from error
         return folder
