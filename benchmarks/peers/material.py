@@ -34,7 +34,8 @@ def picture(width: int, height: int, label: int, rng: np.random.Generator) -> ND
     stripes = np.sin(2 * np.pi * waves * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 6))
     grain = rng.integers(-10, 11, (height, width, 1), dtype=np.int8).astype(np.float32)
     tint = 110 + 40 * np.cos(2 * np.pi * (label / CLASSES + np.array([0, 1 / 3, 2 / 3]))).astype(np.float32)
-    return (tint + 45 * (noise + 0.5 * stripes)[..., None] + grain).clip(0, 255).astype(np.uint8)
+    image: NDArray[np.uint8] = (tint + 45 * (noise + 0.5 * stripes)[..., None] + grain).clip(0, 255).astype(np.uint8)
+    return image
 
 
 def generated(root: Path, *, name: str, parts: dict[str, int], size: tuple[int, int]) -> Path:

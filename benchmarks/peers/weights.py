@@ -7,6 +7,7 @@ The batch norms of the random network have seen some noise, so that its features
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,8 @@ def main() -> None:
     bundled = {name: tensor.clone() for name, tensor in read_safetensors(weights_file("thaw-small")).items()}
     for name, tensors in {"resnet18": random_resnet(), "thaw-small": bundled}.items():
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, files[name]["safetensors"])
-        np.savez(files[name]["npz"], **{key: tensor.float().numpy() for key, tensor in tensors.items()})
+        arrays: dict[str, Any] = {key: tensor.float().numpy() for key, tensor in tensors.items()}
+        np.savez(files[name]["npz"], **arrays)
 
 
 if __name__ == "__main__":

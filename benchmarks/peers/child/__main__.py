@@ -47,7 +47,7 @@ class Work:
         yield {"task": "start", "seconds": loss - born, "detail": {"interpreter": STARTED - born}}
 
     def fit(self, task: dict[str, Any]) -> Iterator[Row]:
-        """Data and network opened, trained; then trained again as the further fits say. The first clock runs from the files."""
+        """Data and network opened, trained; then trained again as further fits say. The first clock runs from the files."""
         marks = Marks()
         session = self.contender.open(task["spec"], self.place())
         opened = time.perf_counter() - marks.begin
@@ -143,6 +143,8 @@ def _fitted(what: dict[str, Any], marks: Marks, end: float, detail: dict[str, An
         steady = [each or marks.epochs[0] - (marks.first_loss or marks.begin)]
     each = statistics.median(steady) if steady else None
     known = {"measured_seconds": took, "measured_epochs": what["epochs"], "epoch_seconds": each}
+    if marks.phases:
+        known["phases"] = {kind: round(seconds, 3) for kind, seconds in marks.phases.items()}
     return {
         "task": what["name"],
         "seconds": took + (missing * each if missing and each else 0.0),
@@ -163,9 +165,11 @@ def main() -> None:
         tell({"versions": work.contender.versions()})
         for task in job["tasks"]:
             forget_peak()
+            begin = time.perf_counter()
             try:
                 for row in getattr(work, task["how"])(task):
-                    tell({**row, "peak_mib": round(peak_mib(), 1)})
+                    tell({**row, "peak_mib": round(peak_mib(), 1), "wall": round(time.perf_counter() - begin, 3)})
+                    begin = time.perf_counter()
             except Exception as error:
                 traceback.print_exc()
                 tell({"task": task["task"], "error": f"{type(error).__name__}: {error}"[:300]})

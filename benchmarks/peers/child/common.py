@@ -29,6 +29,8 @@ class Marks:
         self.first_loss: float | None = None
         self.epochs: list[float] = []
         self.accuracies: list[float] = []
+        self.phases: dict[str, float] = {}
+        """Seconds until each kind of event of ours, added up: where the time goes."""
 
     def loss(self) -> None:
         if self.first_loss is None:

@@ -1,8 +1,8 @@
 """fastai, after its own quick start: `vision_learner`, `Resize`, freezing by parameter groups, `fit_one_cycle`.
 
-As it comes: fastai's own head (two linear layers) upon the common trunk, batch norms of frozen blocks go on learning, progress
-bar. Tuned: one linear head as everyone has, frozen batch norms are frozen, bf16 by a callback of ours (fastai's own is for
-CUDA only), channels_last by fastai's callback.
+As it comes: fastai's own head (two linear layers) upon the common trunk, batch norms of frozen blocks go on learning,
+progress bar. Tuned: one linear head as everyone has, frozen batch norms are frozen, bf16 by a callback of ours
+(fastai's own is for CUDA only), channels_last by fastai's callback.
 """
 
 import time
@@ -107,9 +107,11 @@ class Session:
             learner.unfreeze()
         else:
             learner.freeze()
-        learner.add_cb(Watch(marks, what["epochs"]))
+        watch = Watch(marks, what["epochs"])
+        learner.add_cb(watch)
         with nullcontext() if policy["own_recipe"] else learner.no_bar():
             learner.fit_one_cycle(what["planned"], rate)
+        learner.remove_cb(watch)
         self.learner = learner
 
     def _own(self, what: dict[str, Any]) -> Any:

@@ -1,8 +1,8 @@
 """PyTorch Lightning with BaseFinetuning, after its own example of fine-tuning in computer vision.
 
 As it comes: images squeezed to a square and mirrored, Adam, frozen blocks by `BaseFinetuning.freeze` with its default, which
-lets batch norms go on learning; sanity check, progress bar, logger and checkpoints of the Trainer. Tuned: frozen batch norms are
-frozen and in evaluation mode, and the Trainer does nothing beside the training.
+lets batch norms go on learning; sanity check, progress bar, logger and checkpoints of the Trainer. Tuned: frozen batch norms
+are frozen and in evaluation mode, and the Trainer does nothing beside the training.
 """
 
 import time

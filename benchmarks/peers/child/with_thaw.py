@@ -1,6 +1,6 @@
 """Thaw, as a person has it: a workspace, an imported data set, a recipe, and the engine's own training.
 
-Every choice that the benchmark does not need is that of a new recipe. The environment of the threads is that of the command line.
+Every choice that the benchmark does not need is that of a new recipe. The threads are those of the command line.
 """
 
 import json
@@ -64,11 +64,13 @@ class Session:
 
     def fit(self, what: dict[str, Any], marks: Marks) -> None:
         self.runs += 1
+        last = time.perf_counter()
         run = train(self.recipe(what), workspace=self.workspace, folder=self.place / f"run-{self.runs}")
         event: Event = next(run)
-        ended = False
-        while not ended:
-            ended = isinstance(event, Ended)
+        while True:
+            now = time.perf_counter()
+            marks.phases[event.kind] = marks.phases.get(event.kind, 0.0) + now - last
+            last = now
             if isinstance(event, Ended) and event.outcome not in {"finished", "stopped"}:
                 raise RuntimeError(f"{event.outcome}: {event.code} {json.dumps(event.values)}")
             self._heard(event, marks)
@@ -118,5 +120,3 @@ class Contender:
         pixels = load_pixels(session.dataset, tuple(wanted), size=spec["size"], fit="crop", workspace=session.workspace)
         end = time.perf_counter()
         return len(pixels), end - imported, {"import_ms_per_image": (imported - begin) * 1000 / len(session.dataset.items)}
-
-

@@ -1,8 +1,8 @@
 """timm's training script, from its factories: the script itself is in no wheel, its loop is written anew here.
 
-Data set, loader with prefetcher, model, optimizer and schedule come from timm with the defaults of its script: mirror, crops of
-8 to 100 % of the area, colour jitter 0.4, bicubic or bilinear at random; SGD with momentum 0.9 and decay 2e-5, 0.1 for 256
-images; cosine with 5 epochs of warm-up; a checkpoint after every epoch. Blocks are frozen with `timm.utils.freeze`.
+Data set, loader with prefetcher, model, optimizer and schedule come from timm with the defaults of its script: mirror, crops
+of 8 to 100 % of the area, colour jitter 0.4, bicubic or bilinear at random; SGD with momentum 0.9 and decay 2e-5, 0.1
+for 256 images; cosine with 5 epochs of warm-up; a checkpoint after every epoch. Blocks are frozen with `timm.utils.freeze`.
 """
 
 import time
@@ -46,7 +46,11 @@ class Session:
             "ratio": (3 / 4, 4 / 3) if own else (1.0, 1.0),
             "interpolation": "random" if own else "bilinear",
         }
-        evaluated = {"is_training": False, "interpolation": "bicubic" if own else "bilinear", "crop_pct": 0.875 if own else 1.0}
+        evaluated = {
+            "is_training": False,
+            "interpolation": "bicubic" if own else "bilinear",
+            "crop_pct": 0.875 if own else 1.0,
+        }
         return create_loader(
             create_dataset("", root=self.spec["root"], split=part),
             input_size=(3, size, size),

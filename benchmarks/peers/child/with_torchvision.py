@@ -107,5 +107,3 @@ class Contender:
         for pixels, _ in loader(Path(spec["root"]) / "train", kind, spec, self.policy["workers"], train=False):
             images += len(pixels)
         return images, time.perf_counter() - begin, {}
-
-
