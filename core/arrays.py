@@ -73,7 +73,7 @@ class Arrays:
         place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
         if shutil.disk_usage(place).free > size_bytes + SPARE_BYTES:
             return True
-        return size_bytes < min(self._limit, psutil.virtual_memory().available // 4)
+        return bool(size_bytes < min(self._limit, psutil.virtual_memory().available // 4))
 
     @property
     def _limit(self) -> int:

@@ -17,6 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops import StochasticDepth
 
+from core.digest import tensors_digest
 from core.layers import LayerTree
 
 Forward = Callable[[Tensor], Tensor]
@@ -186,9 +187,7 @@ def folded(half: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.GraphMo
 def digest(half: fx.GraphModule) -> str:
     """SHA-256 of what `half` does: its operations, weights and statistics."""
     found = hashlib.sha256(half.code.encode())
-    for name, tensor in sorted(half.state_dict().items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    found.update(tensors_digest(half.state_dict()).encode())
     for name, module in half.named_modules():
         found.update(f"{name} {module.extra_repr()}\n".encode())
     return found.hexdigest()

@@ -4,9 +4,8 @@ The file names its tensors as torchvision does. Its metadata holds classes, prep
 tensors, since neither safetensors nor a disk notices a flipped bit.
 """
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from core.augment import normalised
 from core.backbones import Network, build
 from core.checkpoint import write_durably
 from core.device import measuring_batch
+from core.digest import tensors_digest
 from core.errors import WeightsError
 from core.evaluation import softmax
 from core.images import Fit, decode
@@ -83,7 +83,7 @@ def save_model(path: Path, network: Network, *, recipe: Recipe, classes: Sequenc
         "classes": json.dumps(list(classes), ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing),
         "recipe": recipe.to_json(),
-        "tensors_sha256": _digest(tensors),
+        "tensors_sha256": tensors_digest(tensors),
     }
     data = save(tensors, metadata)
     digest, _ = write_durably(path, lambda file: file.write(data))
@@ -123,16 +123,6 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         raise WeightsError("model.not_ours", name=path.name)
     if metadata["thaw"] != FORMAT:
         raise WeightsError("model.format", name=path.name, format=metadata["thaw"], known=FORMAT)
-    if metadata["tensors_sha256"] != _digest(tensors):
+    if metadata["tensors_sha256"] != tensors_digest(tensors):
         raise WeightsError("model.damaged", name=path.name)
     return metadata, tensors
-
-
-def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -20,6 +20,7 @@ FLOORS = {
     "threads": 2,
     "arrays": 4,
     "cut": 5,
+    "digest": 4,
     "layers": 3,
     "run": 3,
     "steps": 4,

@@ -32,7 +32,7 @@ from core.events import (
 from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
-from core.training.job import Job, out_of_memory
+from core.training.job import START_FILE, Job, out_of_memory
 from core.training.opening import opened
 from core.training.place import Place
 from core.workspace import Workspace
@@ -202,7 +202,7 @@ def _leave(job: Job, desk: Desk) -> Iterator[Event]:
 
 def _wipe(folder: Path) -> None:
     checkpoint.prune(folder, ())
-    for name in (MODEL_FILE, TEST_FILE):
+    for name in (MODEL_FILE, TEST_FILE, START_FILE, checkpoint.manifest_of(folder / START_FILE).name):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -215,7 +215,7 @@ def _finish(job: Job, desk: Desk) -> Iterator[Event]:
     split: Literal["val", "test"] = "test" if len(material.test) else "val"
     part = material.test if split == "test" else material.val
     parts, done = [], 0
-    for logits in model.parts(part.pixels):
+    for logits in job.answers(model, part):
         parts.append(logits)
         done += len(logits)
         yield Measuring(what=split, done=done, total=len(part))

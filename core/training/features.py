@@ -4,6 +4,7 @@ The key of what is kept is everything it depends on: the content of the images, 
 below the cut, precision and versions. So it is never stale.
 """
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -18,11 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.arrays import Arrays
-from core.augment import draws
-from core.cut import Place
+from core.augment import draws, normalised
+from core.cut import Cuttable, Place, digest
 from core.dataset import Dataset
+from core.device import measuring_batch
 from core.errors import DataError
 from core.images import DECODER
+from core.layers import LayerTree
+from core.model import Model
 from core.recipe import Recipe
 from core.training.material import Material, Part, resident
 from core.training.trunk import BUDGET_BYTES, Trunk
@@ -35,6 +39,8 @@ Activations = Callable[[Tensor, Tensor | None], Tensor]
 Which = tuple[Literal["train", "val"], int]
 """A split and the number of a view; 0 is the image as it is."""
 
+ANSWERS_BYTES = 2**30
+"""Of the test images' activations; more is not kept."""
 MEMORY_SHARE = 0.25
 """Of this machine's memory that all views together may take; else they are mapped from the disk."""
 CHUNK = {"cpu": 8}
@@ -162,6 +168,42 @@ class Features:
         return key(
             self._material.dataset, self._part(which).indices, recipe, self.trunk.key, str(place.dtype), device, changes
         )
+
+
+def answers(
+    model: Model,
+    part: Part,
+    place: Place,
+    tree: LayerTree,
+    dataset: Dataset,
+    workspace: Workspace,
+) -> Iterator[NDArray[np.float32]]:
+    """As `model.parts(part.pixels)`, to the bit; what the network gives at `place` is kept for the next time."""
+    network = model.network
+    network.model.eval()
+    device = next(network.model.parameters()).device
+    cuttable = Cuttable(network.model, tree, frozenset())
+    below, above = cuttable.below(place), cuttable.above(place)
+    whole = dataclasses.replace(place, dtype=torch.float32)
+    arrays = Arrays(workspace.cache / "activations", BUDGET_BYTES)
+    name = key(dataset, part.indices, model.recipe, digest(below), "answers", device, None)
+    shape = (len(part), *_lying(whole))
+    kept = arrays.load(name, shape, np.float32)
+    room = np.empty(shape, np.float32) if kept is None else kept
+    batch = measuring_batch(device)
+    for start in range(0, len(part), batch):
+        here = slice(start, start + batch)
+        with torch.inference_mode():
+            if kept is None:
+                images = normalised(part.pixels[here].to(device), network.mean, network.std)
+                found = below(images.contiguous(memory_format=torch.channels_last))
+                room[here] = _array(found.cpu(), whole)
+            else:
+                found = _turned(torch.from_numpy(room[here]), whole).to(device)
+            scores: NDArray[np.float32] = above(found).float().cpu().numpy()
+        yield scores
+    if kept is None:
+        arrays.make(name, shape, np.float32, lambda target: np.copyto(target, room))
 
 
 def view(epoch: int, views: int) -> int:

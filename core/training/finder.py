@@ -184,7 +184,7 @@ def _losses(job: Job, rates: Sequence[float], part: str | None, cancelled: Cance
     recipe, place = job.recipe, job.place
     plain = {"schedule": "constant", "warmup_epochs": 0.0, "instruments": False}
     try:
-        with job.learner.untouched():
+        with job.learner.forgetting():
             job.place = Place()
             deque(job.prepare(cancelled), maxlen=0)
             rows: deque[NDArray[np.int64]] = deque()

@@ -1,12 +1,12 @@
 """Job: one attempt at a run: its material, its learner and the place it has reached. Knows nothing of commands."""
 
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from core import checkpoint
 from core.augment import draws
 from core.device import measuring_batch, peak_memory
-from core.errors import DataError, TrainingError
+from core.errors import CheckpointError, DataError, TrainingError
 from core.evaluation import softmax
 from core.events import (
     Amend,
@@ -45,7 +45,7 @@ from core.recipe import Recipe, parse
 from core.schedule import lr_factor
 from core.tasks import Task
 from core.training.batches import batches, count, even_order, shuffled
-from core.training.features import Features, view
+from core.training.features import ANSWERS_BYTES, Features, answers, view
 from core.training.learner import Learner
 from core.training.material import Material, Part, Watched, resident
 from core.training.place import Place
@@ -59,6 +59,8 @@ MEASURED_A_EPOCH = 4
 LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
+START_FILE = "start.ckpt"
+"""Weights and statistics that no checkpoint of the run repeats."""
 FRAMES = 10
 """Images of the film strip, where nobody has chosen any."""
 
@@ -262,7 +264,7 @@ class Job:
     def preflight(self) -> Iterator[Preflight | Memory]:
         """One step on the first batch, timed and forgotten again; in smaller parts where it does not fit into memory."""
         rows = self.batches()[0]
-        with self.learner.untouched():
+        with self.learner.forgetting():
             yield from self._try(rows)
             begin = time.perf_counter()
             loss = self._learn(rows)[0]
@@ -348,7 +350,7 @@ class Job:
         losses = torch.stack([one.loss for one in unread]).tolist()
         corrects = torch.stack([one.correct for one in unread]).tolist()
         for one, loss, correct in zip(unread, losses, corrects, strict=True):
-            good = isfinite(loss)
+            good = math.isfinite(loss)
             yield StepDone(
                 step=one.step,
                 epoch=one.epoch,
@@ -447,6 +449,7 @@ class Job:
         name = checkpoint.free_name(self.folder, place.step)
         if best:
             place.best_file = name
+        self._keep_start()
         written = checkpoint.save(self.folder / name, self.state(), {"step": place.step, "clock": clock})
         self._kept = (*self._kept[-1:], name)
         self._saved_step, self._saved_at, self._improved = place.step, time.monotonic(), False
@@ -470,8 +473,26 @@ class Job:
         self.plan = plan(self._tree, self.recipe.rules, state["planned_epoch"])
         self.learner.replan(self.plan)
         self._planned_epoch = state["planned_epoch"]
+        self._find_start(state, name)
         self.learner.load(state)
         self._saved_step, self._kept = self.place.step, (name,)
+
+    def _keep_start(self) -> None:
+        """Checkpoints do not repeat what never changes; where it cannot be had again it is written once."""
+        file = self.folder / START_FILE
+        rest = {} if self.recipe.weights in ("bundled", "pretrained") or file.exists() else self.learner.untouched()
+        if rest:
+            checkpoint.save(file, {"model": rest})
+
+    def _find_start(self, state: dict[str, Any], name: str) -> None:
+        """Have at hand what the checkpoint `name` does not repeat. Raises CheckpointError (`checkpoint.other_weights`)."""
+        learner, file = self.learner, self.folder / START_FILE
+        learner.touch(state["model"])
+        wanted = state.get("untouched", learner.untouched_digest())
+        if learner.untouched_digest() != wanted and file.exists():
+            learner.begin_with(checkpoint.load(file)["model"])
+        if learner.untouched_digest() != wanted:
+            raise CheckpointError("checkpoint.other_weights", name=name, backbone=self.recipe.backbone)
 
     def prune(self) -> None:
         """Delete every checkpoint but the newest two and the best. To be called once the newest is on record."""
@@ -492,6 +513,14 @@ class Job:
             "precision": learner.precision,
             **learner.state(),
         }
+
+    def answers(self, model: Model, part: Part) -> Iterator[NDArray[np.float32]]:
+        """What `model`, the network of this job, says about `part`, in single precision, a batch at a time."""
+        outlook = self.learner.outlook
+        place = outlook.trunk.place if outlook.kept and outlook.trunk else None
+        if place is None or 4 * math.prod(place.shape) * len(part) > ANSWERS_BYTES:
+            return model.parts(part.pixels)
+        return answers(model, part, place, self._tree, self.material.dataset, self._workspace)
 
     def best_model(self) -> Model:
         """The network with the weights of the best epoch. Raises CheckpointError if they were damaged on the disk."""

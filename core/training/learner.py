@@ -1,6 +1,6 @@
 """Learner: a network on its device with the plan carried out, that takes one step at a time. Knows tensors, no data set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from math import ceil
 from typing import Any
@@ -12,6 +12,7 @@ from torch.func import functional_call
 from core.augment import augment, normalised
 from core.backbones import Network
 from core.device import Precision
+from core.digest import tensors_digest
 from core.events import Reading
 from core.layers import LayerTree
 from core.optim import apply_plan, load_state_by_name, make_optimizer, set_rate, state_by_name, train_mode
@@ -62,6 +63,9 @@ class Learner:
         self._adapters = Adapters(network.model, recipe.seed)
         self._start = {name: tensor.detach().clone() for name, tensor in network.model.state_dict().items()}
         self._instruments = Instruments(self._start)
+        self._touched: set[str] = set()
+        """Names of what has ever been allowed to change; the rest is as it was at the start."""
+        self._rest: tuple[int, str] = (-1, "")
         self._average: dict[str, Tensor] = {}
         self._averaged_steps = 0
         self._carry_out(plan, {})
@@ -94,6 +98,7 @@ class Learner:
         self._statistics = {n: b for n, b in model.named_buffers() if not n.startswith(held)} if "" not in plan.held else {}
         """Buffers that training may change."""
         self._changing = [*learning, *(adapter.parameter for adapter in plan.adapters), *self._statistics]
+        self._touched |= set(self._changing)
         if recipe.ema and not self._average:
             self._average = {name: tensor.clone() for name, tensor in self._start.items()}
 
@@ -301,28 +306,52 @@ class Learner:
             return {**self.network.model.state_dict(), **self._adapters.weights()}
 
     def state(self) -> dict[str, Any]:
-        """All of it, on the CPU, as a checkpoint holds it. Noise and dropout follow from seed and step."""
+        """All that ever changed, on the CPU, as a checkpoint holds it. Noise and dropout follow from seed and step."""
+        weights = self.network.model.state_dict()
         return {
-            "model": {name: tensor.detach().cpu() for name, tensor in self.network.model.state_dict().items()},
+            "model": {name: weights[name].detach().cpu() for name in weights if name in self._touched},
+            "untouched": self.untouched_digest(),
             "adapters": self._adapters.state(),
-            "average": {name: tensor.cpu() for name, tensor in self._average.items()},
+            "average": {name: tensor.cpu() for name, tensor in self._average.items() if name in self._touched},
             "averaged_steps": self._averaged_steps,
             "optimizer": {name: _on_cpu(memory) for name, memory in state_by_name(self._optimizer).items()},
             "scaler": self._scaler.state_dict(),
             "micro": self.micro,
         }
 
+    def untouched(self) -> dict[str, Tensor]:
+        """Weights and statistics that are as they were at the start, on the CPU."""
+        return {name: tensor.cpu() for name, tensor in self._start.items() if name not in self._touched}
+
+    def untouched_digest(self) -> str:
+        """SHA-256 of these; a `state` does not hold them."""
+        if self._rest[0] != len(self._touched):  # names are only ever added
+            self._rest = len(self._touched), tensors_digest(self.untouched())
+        return self._rest[1]
+
+    def touch(self, names: Iterable[str]) -> None:
+        """These have changed before."""
+        self._touched |= set(names)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these for what there was at the start. To be called before `load`."""
+        for name, tensor in weights.items():
+            self._start[name].copy_(tensor)
+        self._rest = (-1, "")
+
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state` of the same plan. Raises RuntimeError or KeyError if it belongs to another network."""
         model = self.network.model
+        self.touch(state["model"])
+        weights = {**self._start, **state["model"]}
         if self._outlook is not None and self._outlook.trunk is not None:
             now, above = model.state_dict(), self._outlook.trunk.names
-            if any(not torch.equal(now[name].cpu(), state["model"][name]) for name in now.keys() - above):
+            if any(not torch.equal(now[name].cpu(), weights[name].cpu()) for name in now.keys() - above):
                 self._outlook = None
-        model.load_state_dict(state["model"])
+        model.load_state_dict(weights)
         self._adapters.load(state["adapters"])
         for name, tensor in self._average.items():
-            tensor.copy_(state["average"][name])
+            tensor.copy_(state["average"].get(name, self._start[name]))
         self._averaged_steps = state["averaged_steps"]
         load_state_by_name(self._optimizer, state["optimizer"])
         self.micro = state["micro"]
@@ -335,13 +364,13 @@ class Learner:
         Afterwards it learns no more. Raises RuntimeError if it belongs to another network.
         """
         model = self.network.model
-        model.load_state_dict(state["average"] or state["model"])
+        model.load_state_dict({**self._start, **(state["average"] or state["model"])})
         if state["adapters"] and not state["average"]:
             self._adapters.load(state["adapters"])
             self._adapters.replan(())
 
     @contextmanager
-    def untouched(self) -> Iterator[None]:
+    def forgetting(self) -> Iterator[None]:
         """Whatever is learned inside is forgotten to the bit: weights, statistics, the optimizer's memory, averages."""
         before = _cloned(self.state())
         try:
