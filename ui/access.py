@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import AccessError, DataError, StoreError
 from core.gate import Accounts, Audit, Limits, Person
@@ -42,6 +43,18 @@ def cookie_name() -> str:
     return f"thaw-{st.get_option('server.port')}"
 
 
+def unknown(dataset_id: str) -> DataError:
+    """What is said of a data set that is not there, and of one that is somebody else's."""
+    return DataError("dataset.unknown", id=dataset_id, near="demo:digits")
+
+
+def _token_of_tab() -> str:
+    """The session's token that the browser tab brought whose script runs in this thread; '' in other threads."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return ""
+    return st.context.cookies.get(cookie_name(), "")
+
+
 class Access:
     """The door-keeper of one server. Safe to use from several threads."""
 
@@ -68,7 +81,7 @@ class Access:
         """Who asks; None where nobody needs to sign in. Raises AccessError (`gate.sign_in`)."""
         if not self.on:
             return None
-        person = of_request.get() or self.accounts.who(st.context.cookies.get(cookie_name(), ""))
+        person = of_request.get() or self.accounts.who(_token_of_tab())
         if person is None:
             raise AccessError("gate.sign_in")
         return person
@@ -116,7 +129,7 @@ class Access:
         if dataset_id.startswith(DEMO) or self.keeps():
             return
         if self.accounts.owners().get(dataset_id) not in (self.owner(), EVERYBODY):
-            raise DataError("dataset.unknown", id=dataset_id, near="demo:digits")
+            raise unknown(dataset_id)
 
     def datasets(self, ids: list[str]) -> list[str]:
         """Those of `ids` that this person may use."""

@@ -19,12 +19,12 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from core.errors import AccessError, DataError, ThawError
+from core.errors import AccessError, ThawError
 from core.events import Amend, Command
 from core.recipe import Recipe, parse
 from core.workspace import Workspace
 from ui import warmup
-from ui.access import Access
+from ui.access import Access, unknown
 from ui.jobs import Cancelled, Job, Jobs, Progress
 from ui.tickets import Tickets
 
@@ -453,7 +453,7 @@ def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
 
     def work(progress: Progress, cancelled: Cancelled) -> "Dataset":
         try:
-            made = import_dataset(source, here.workspace, name=name, progress=progress, cancelled=cancelled)
+            made = import_dataset(source, here.workspace, name=name, owner=owner, progress=progress, cancelled=cancelled)
             forget_pictures(made.id)
             if person is not None:
                 here.access.accounts.give(made.id, owner)
@@ -482,7 +482,7 @@ def delete_dataset(dataset_id: str) -> None:
     from core.dataset import delete_dataset as delete
 
     if not access().may_delete(dataset_id):
-        raise DataError("dataset.unknown", id=dataset_id, near=demo_ids()[0])
+        raise unknown(dataset_id)
     forget_pictures(dataset_id)
     delete(_here().workspace, dataset_id)
     if access().on:

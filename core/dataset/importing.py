@@ -50,13 +50,14 @@ def import_dataset(
     workspace: Workspace,
     *,
     name: str = "",
+    owner: str = "",
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Dataset:
     """The images of `source` (a zip or a folder: one folder a class, split folders, or a CSV), copied into the workspace.
 
     `progress` hears (files done, files). The same content a second time is the data set that exists, with what this
-    import kept out. Raises DataError: what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused
+    import kept out; but two owners have one each, so that neither deletes or changes the other's. Raises DataError: what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused
     (`data.no_images`, `data.none_usable`, `data.one_class`, `data.too_few`).
     """
     with open_source(source) as opened:
@@ -78,7 +79,7 @@ def import_dataset(
         check_room(opened.name, sum(others[file.name].size for file in files), workspace.datasets)
         title = name.strip() or opened.name.removesuffix(".zip").removesuffix(".ZIP")
         return build(
-            files, workspace, name=title, source=opened.name, skipped=skipped, notices=layout.notices,
+            files, workspace, name=title, source=opened.name, skipped=skipped, notices=layout.notices, owner=owner,
             progress=progress, cancelled=cancelled,
         )  # fmt: skip
 
@@ -92,11 +93,12 @@ def build(
     skipped: Sequence[Skipped] = (),
     notices: Sequence[Notice] = (),
     id: str = "",
+    owner: str = "",
     recipe: str = "",
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Dataset:
-    """Read, check and store `files` as a data set; `id` '' makes it from the content. Raises as `import_dataset`."""
+    """Read, check and store `files` as a data set; `id` '' makes it from content and owner. Raises as `import_dataset`."""
     with _staging(workspace) as folder:
         found, bad = _take(files, folder, progress, cancelled)
         kept, doubled = without_doubles(found)
@@ -113,7 +115,8 @@ def build(
         written = {f"{one.sha256}.{one.facts.suffix}" for one in found}
         for stray in written - {f"{item.sha256}.{item.suffix}" for item in items}:
             (folder / stray).unlink()
-        id = id or fingerprint(classes, items)[:16]
+        content = fingerprint(classes, items)
+        id = id or (hashlib.sha256(f"{content} {owner}".encode()).hexdigest() if owner else content)[:16]
         created = datetime.now(UTC).isoformat(timespec="seconds")
         dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
         said = (*notices, *left_out(lonely), *_handled(kept), *problems(dataset))

@@ -1,8 +1,11 @@
 """Pages are tested over a workspace of their own, a real store, and an engine that trains only if a test starts it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,6 +33,75 @@ def house(workspace: Workspace) -> Iterator[Workspace]:
     yield workspace
     services.close()
     store.close()
+
+
+HOST = "127.0.0.1:8501"
+
+
+@dataclass
+class Answer:
+    """What the server sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@pytest.fixture
+def knock(house: Workspace) -> Callable[..., Answer]:
+    """Ask our routes through guard and gate, over the open `services`; `client` is the address it comes from."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+
+    from ui.gate import Gate
+    from ui.middleware import Guard
+    from ui.routes import ROUTES
+
+    app = Starlette(routes=ROUTES, middleware=[Middleware(Guard), Middleware(Gate)])
+
+    def ask(
+        path: str, method: str = "GET", *, body: bytes = b"", client: str = "127.0.0.1", scheme: str = "http", **headers: str
+    ) -> Answer:
+        location, _, query = path.partition("?")
+        sent: list[dict[str, Any]] = []
+        bodies = [body]
+
+        async def receive() -> dict[str, Any]:
+            if not bodies:
+                await anyio.sleep_forever()
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(dict(message))
+
+        given = {"host": HOST, "origin": f"{scheme}://{HOST}"} | {name.replace("_", "-"): v for name, v in headers.items()}
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": location,
+            "raw_path": location.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
+            "http_version": "1.1",
+            "scheme": scheme,
+            "server": ("127.0.0.1", 8501),
+            "client": (client, 50000),
+        }
+        anyio.run(app, scope, receive, send)
+        kept = {name.decode().lower(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+        return Answer(sent[0]["status"], kept, b"".join(message.get("body", b"") for message in sent[1:]))
+
+    return ask
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords that are checked at once; what a check costs is tested in core."""
+    from core.gate import accounts, passwords
+
+    monkeypatch.setattr(passwords, "N", 1024)
+    monkeypatch.setattr(passwords, "P", 1)
+    monkeypatch.setattr(accounts, "REMEMBERED_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,7 @@ HELD = {
     "server.enableCORS": True,
     "server.enableXsrfProtection": True,
     "server.xsrfCookieSameSite": "strict",
+    "server.trustedUserHeaders": {},
     "server.maxUploadSize": 100,
     "server.maxMessageSize": 50,
     "server.enableStaticServing": False,
@@ -156,7 +157,7 @@ def test_no_font_and_nothing_else_comes_from_the_net() -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.20", "example.org", ""])
 def test_any_address_but_this_machine_is_refused_in_words(address: str, tmp_path: Path) -> None:
-    with pytest.raises(ThawError, match="has no login yet") as failure:
+    with pytest.raises(ThawError, match="there are no accounts and there is no class password") as failure:
         server.serve(address=address, port=0, workspace=tmp_path, device="cpu", browser=False)
     assert failure.value.code == "server.address"
 
