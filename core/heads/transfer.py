@@ -22,7 +22,8 @@ def h_score(spectrum: Spectrum, labels: Tensor, classes: int) -> float:
     """tr(pinv(cov f) cov(E[f | y])): in [0, C - 1], more is better.
 
     Bao et al. 2019 (An Information-Theoretic Approach to Transferability in Task Transfer Learning), definition 2. In the
-    basis of the spectrum it is the sum over classes of the squared length of their projection, over their images.
+    basis of the spectrum it is the sum over classes of the squared length of their projection, over their images. Where N is
+    not above D + 1 it says nothing: any features of full rank reach C - 1.
     """
     check_labels(labels, spectrum.images, classes)
     counts = torch.bincount(labels, minlength=classes)

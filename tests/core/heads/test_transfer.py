@@ -83,6 +83,11 @@ def test_a_class_without_images_counts_in_neither() -> None:
     assert h_score(spectrum, labels, 9) == pytest.approx(h_score(spectrum, labels, 3), rel=1e-12)
 
 
+def test_with_fewer_images_than_features_every_h_score_is_the_highest() -> None:
+    features, labels = clouds(40, 100, 4, apart=0.0)  # pure noise
+    assert h_score(decompose(features), labels, 4) == pytest.approx(3, abs=1e-9)
+
+
 def test_both_rise_as_classes_part() -> None:
     for score in (logme, h_score):
         found = []
