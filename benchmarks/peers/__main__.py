@@ -106,7 +106,7 @@ class Bench:
             self.things[name] = {**self.net, "root": str(place)}
         if "decode" in options.tasks:
             self.things["decode"] = {
-                name: str(material.generated(root, name=f"decode-{name}", parts={"train": count}, size=size))
+                name: str(material.generated(root, name=f"decode-{name}", parts={"train": count}, size=size, classes=2))
                 for (name, size), count in zip(tasks.SIZES.items(), options.decode_files, strict=True)
             }
         material.warmed([root])

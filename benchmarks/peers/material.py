@@ -38,9 +38,9 @@ def picture(width: int, height: int, label: int, rng: np.random.Generator) -> ND
     return image
 
 
-def generated(root: Path, *, name: str, parts: dict[str, int], size: tuple[int, int]) -> Path:
+def generated(root: Path, *, name: str, parts: dict[str, int], size: tuple[int, int], classes: int = CLASSES) -> Path:
     """A folder PART/CLASS/*.jpg with `parts` = images in each part, of `size` = width and height; classes by turns."""
-    key = json.dumps([VERSION, name, parts, size, QUALITY])
+    key = json.dumps([VERSION, name, parts, size, QUALITY, classes])
     folder = root / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     if folder.is_dir():
         return folder
@@ -49,9 +49,9 @@ def generated(root: Path, *, name: str, parts: dict[str, int], size: tuple[int, 
     shutil.rmtree(half, ignore_errors=True)
     for part, count in parts.items():
         for at in range(count):
-            place = half / part / str(at % CLASSES)
+            place = half / part / str(at % classes)
             place.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture(*size, at % CLASSES, rng)).save(place / f"{at:04}.jpg", quality=QUALITY)
+            Image.fromarray(picture(*size, at % classes, rng)).save(place / f"{at:04}.jpg", quality=QUALITY)
     half.rename(folder)
     return folder
 

@@ -39,9 +39,12 @@ ROWS = {
 }
 KINDS = ("start", "decode", "head", "last-stage", "full", "sweep16", "sweep100", "zip", "memory", "accuracy")
 """What can be asked for. 'head' brings 'head-again'; 'sweep100' needs both; 'memory' is read off whatever is trained."""
-ACCURACIES = {"accuracy-head": (HEAD, "head", 1e-2), "accuracy-last-stage": (STAGE, "last-stage", 1e-3)} | {
-    "accuracy-full": (None, "full", 1e-3)
+ACCURACIES: dict[str, tuple[list[str] | None, str, float]] = {
+    "accuracy-head": (HEAD, "head", 1e-2),
+    "accuracy-last-stage": (STAGE, "last-stage", 1e-3),
+    "accuracy-full": (None, "full", 1e-3),
 }
+"""What may learn, the name of the strategy, and the rate of everyone who does not bring his own."""
 SIZES = {"500x375": (500, 375), "1920x1080": (1920, 1080), "4000x3000": (4000, 3000)}
 QUICK = {
     "head_images": 64, "epochs": 3, "last_images": 32, "last_epochs": 1, "full_images": 32, "sweep_images": 32,
@@ -126,7 +129,10 @@ def from_zip(spec: dict[str, Any], archive: str, split: str, epochs: int, *, our
 
 def accuracy(spec: dict[str, Any], names: list[str], epochs: int) -> list[dict[str, Any]]:
     """Whole trainings that are tested at the end."""
-    fits = [fit(name, *ACCURACIES[name][:2], epochs, 0, lr=ACCURACIES[name][2]) for name in names]
+    fits = []
+    for name in names:
+        trainable, strategy, lr = ACCURACIES[name]
+        fits.append(fit(name, trainable, strategy, epochs, 0, lr=lr))
     return [_task("accuracy", "accuracy", spec, fits)]
 
 

@@ -59,7 +59,7 @@ class Bf16(Callback):
 
     def before_batch(self) -> None:
         self.context = torch.autocast("cpu", torch.bfloat16)
-        self.context.__enter__()
+        self.context.__enter__()  # type: ignore[no-untyped-call]
 
     def after_pred(self) -> None:
         self.context.__exit__(None, None, None)
@@ -163,12 +163,14 @@ class Session:
         with self.learner.no_bar():
             answers = self.learner.get_preds(dl=batches)[0].argmax(1).tolist()
         said = [self.loaders.vocab[answer] for answer in answers]
-        return sum(one == file.parent.name for one, file in zip(said, files, strict=True)) / len(files)
+        right = [one == file.parent.name for one, file in zip(said, files, strict=True)]
+        return sum(right) / len(right)
 
 
 def _inside(body: Any, path: str) -> Any:
     first, *rest = path.split(".")
-    return body.get_submodule(".".join([TRUNK[first], *rest]))
+    module: Any = body.get_submodule(".".join([TRUNK[first], *rest]))
+    return module
 
 
 class Contender:
