@@ -57,8 +57,9 @@ def import_dataset(
     """The images of `source` (a zip or a folder: one folder a class, split folders, or a CSV), copied into the workspace.
 
     `progress` hears (files done, files). The same content a second time is the data set that exists, with what this
-    import kept out; but two owners have one each, so that neither deletes or changes the other's. Raises DataError: what `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused
-    (`data.no_images`, `data.none_usable`, `data.one_class`, `data.too_few`).
+    import kept out; but two owners have one each, so that neither deletes or changes the other's. Raises DataError: what
+    `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused (`data.no_images`, `data.none_usable`,
+    `data.one_class`, `data.too_few`).
     """
     with open_source(source) as opened:
         tables = [entry for entry in opened.entries if f".{suffix(entry.name)}" in TABLES]

@@ -16,7 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 import ui
 from core.errors import ThawError
-from core.workspace import Workspace
+from core.gate import Accounts
+from core.workspace import Workspace, open_workspace
 from ui import server
 
 UI = Path(ui.__file__).parent
@@ -160,6 +161,53 @@ def test_any_address_but_this_machine_is_refused_in_words(address: str, tmp_path
     with pytest.raises(ThawError, match="there are no accounts and there is no class password") as failure:
         server.serve(address=address, port=0, workspace=tmp_path, device="cpu", browser=False)
     assert failure.value.code == "server.address"
+
+
+@pytest.mark.parametrize("names", [["thaw.school.example"], ["192.168.1.20"]])
+def test_a_name_by_which_others_come_needs_accounts_too(names: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ThawError) as failure:
+        server.serve(address="127.0.0.1", port=0, workspace=tmp_path, device="cpu", browser=False, names=names)
+    assert failure.value.code == "server.address"
+
+
+@pytest.mark.parametrize("how", [["--server.address", "0.0.0.0"], ["--server.address", ""]])
+def test_streamlit_run_does_not_get_around_it(how: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "streamlit", "run", str(UI / "server.py"), "--server.port", str(free_port()), *how]
+    home = {"THAW_WORKSPACE": str(tmp_path / "home")}
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **home}, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert not (tmp_path / "home" / "thaw.sqlite").exists()
+
+
+def test_with_an_account_it_serves_others_under_the_machines_names_and_keeps_the_settings(tmp_path: Path) -> None:
+    accounts = Accounts(open_workspace(tmp_path / "home"))
+    accounts.add("ann", "a long password")
+    accounts.close()
+    code = f"""
+        import json
+        from streamlit import config
+        from streamlit.web.server.starlette import starlette_server
+        held = {sorted(HELD)!r}
+        starlette_server.UvicornRunner.run = lambda self: print(json.dumps({{n: config.get_option(n) for n in held}}))
+        from ui.server import serve
+        serve(address="0.0.0.0", port={free_port()}, workspace={str(tmp_path / "home")!r}, device="cpu", browser=False,
+              names=["thaw.school.example"])
+    """
+    effective = json.loads(python(code, cwd=tmp_path).stdout)
+    assert "thaw.school.example" in effective["server.allowedHosts"]
+    assert "*" not in effective["server.allowedHosts"]
+    changed = {"server.address", "server.allowedHosts"}
+    assert {name: effective[name] for name in HELD if name not in changed} == {
+        name: HELD[name] for name in HELD if name not in changed
+    }
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cert.pem").write_text("no certificate")
+    pair = (str(tmp_path / "cert.pem"), str(tmp_path / "cert.pem"))
+    with pytest.raises(ThawError, match=r"certificate .*cert\.pem cannot be used") as failure:
+        server.serve(address="127.0.0.1", port=0, workspace=tmp_path, device="cpu", browser=False, certificate=pair)
+    assert failure.value.code == "server.certificate"
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
