@@ -180,6 +180,7 @@ def folded(half: fx.GraphModule, dtype: torch.dtype | None = None) -> fx.GraphMo
     for path, module in owned.items():
         parent, _, name = path.rpartition(".")
         setattr(half.get_submodule(parent), name, module.requires_grad_(False))
+    half.delete_all_unused_submodules()  # the norms
     half.recompile()
     return half
 
