@@ -29,6 +29,7 @@ FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?\.ckpt")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+_LARGEST_MANIFEST = 1 << 16
 RESERVE_BYTES = 64 * 2**20
 """Free disk space that a checkpoint leaves, so that the database can still say what happened."""
 ROOM = 1.3
@@ -102,8 +103,9 @@ def manifest_of(path: Path) -> Path:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest beside the checkpoint at `path`. Raises CheckpointError (`checkpoint.missing`, `.no_manifest`)."""
     try:
-        manifest = json.loads(manifest_of(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        with manifest_of(path).open("rb") as file:
+            manifest = json.loads(file.read(_LARGEST_MANIFEST))
+    except (OSError, ValueError, RecursionError) as error:
         code = "checkpoint.no_manifest" if path.exists() else "checkpoint.missing"
         raise CheckpointError(code, name=path.name) from error
     if not isinstance(manifest, dict):

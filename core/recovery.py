@@ -77,7 +77,7 @@ def adopt_checkpoints(db: sqlite3.Connection, workspace: Workspace, run_id: str,
                 last, known = max(last, saved.step), known | {saved.file}
     folder = workspace.runs / checked_id(run_id)
     for manifest in sorted(folder.glob("step-*.ckpt.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             said = json.loads(manifest.read_text("utf-8"))
             saved = Saved(
                 step=said["step"],
@@ -101,7 +101,7 @@ def find_runs(database: Database, workspace: Workspace, boot: str) -> int:
         known = {row["id"] for row in db.execute("SELECT id FROM run")}
     found = 0
     for file in sorted(workspace.runs.glob(f"*/{RUN_FILE}")):
-        with suppress(OSError, ValueError, KeyError, TypeError, StoreError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, StoreError):
             about = json.loads(file.read_text("utf-8"))
             run_id = checked_id(file.parent.name)
             if run_id in known or about["id"] != run_id:

@@ -479,6 +479,7 @@ def _main(root: str, acks: str, mutant: str, log: str = "") -> None:
         calls = _PythonsCalls(Path(root), Path(log))
         for path in sorted(Path(root).iterdir()):
             calls.say("mkdir", str(path))
+        calls.say("sync", root)
 
     def tell(values: list[Any]) -> None:
         if calls:

@@ -87,6 +87,10 @@ def test_a_cut_file_a_wrong_hash_and_a_missing_one_are_told_apart(tmp_path: Path
     with pytest.raises(CheckpointError) as caught:
         load(path)
     assert caught.value.code == "checkpoint.no_manifest"
+    manifest_of(path).write_text("[" * 5000)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.no_manifest"
     path.unlink()
     with pytest.raises(CheckpointError) as caught:
         load(path)
