@@ -229,9 +229,11 @@ class Bench:
         if self.hands is None:
             return
         names, epochs = material.pictures_in(self.hands), self.options.accuracy_epochs
-        wanted = {entry: list(tasks.ACCURACIES) for entry in self.entries if entry.policy != "reference"}
+        policies = {"ours", *self.options.accuracy_policies}
+        wanted = {entry: list(tasks.ACCURACIES) for entry in self.entries if entry.policy in policies}
         for seed in range(self.options.seeds):
-            drawn = material.shared_out(names, train=self.options.accuracy_images, val=200, seed=seed)
+            sizes = {part: getattr(self.options, f"accuracy_{part}") for part in ("val", "test")}
+            drawn = material.shared_out(names, train=self.options.accuracy_images, seed=seed, **sizes)
             root = material.unpacked(self.folder / "material", self.hands, drawn)
             spec = {**self.small, "root": str(root), "seed": seed}
             for entry, these in wanted.items():
@@ -293,8 +295,8 @@ def parsed() -> argparse.Namespace:
     add("--policies", nargs="+", choices=["defaults", "tuned"], default=["defaults", "tuned"])
     add("--reference", action="store_true", help="also Thaw's own reference path: plain, uncached, fp32")
     add("--quick", action="store_true", help="tiny sizes: does it all work?")
-    add("--repeats", type=int, default=3)
-    add("--patience", type=float, default=25.0, help="a task that took a contender longer, in seconds, is not repeated")
+    add("--repeats", type=int, default=2)
+    add("--patience", type=float, default=15.0, help="a task that took a contender longer, in seconds, is not repeated")
     add("--peer-epochs", type=int, default=2, help="epochs that peers do of the planned ones, the rest extrapolated; 0: all")
     add("--augment", choices=["none", "flip"], default="none", help="for ours and for tuned peers")
     add("--files", choices=["generated", "hands"], default="generated", help="images of the timed trainings")
@@ -312,8 +314,11 @@ def parsed() -> argparse.Namespace:
     add("--decode-files", type=int, nargs=3, default=[200, 100, 40], metavar=("SMALL", "MIDDLE", "LARGE"))
     add("--zip-peers", choices=["best", "all", "none"], default="best")
     add("--seeds", type=int, default=5)
+    add("--accuracy-policies", nargs="*", choices=["defaults", "tuned"], default=["tuned"], help="of the peers that compete")
     add("--accuracy-images", type=int, default=600)
-    add("--accuracy-epochs", type=int, default=8)
+    add("--accuracy-val", type=int, default=100)
+    add("--accuracy-test", type=int, default=800, help="0: all that are left")
+    add("--accuracy-epochs", type=int, default=6)
     add(
         "--environments",
         type=Path,

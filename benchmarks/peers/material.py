@@ -56,8 +56,8 @@ def generated(root: Path, *, name: str, parts: dict[str, int], size: tuple[int, 
     return folder
 
 
-def shared_out(names: list[str], *, train: int, val: int, seed: int) -> Split:
-    """`train` images in all to learn from, `val` to watch, the rest to test; the same number of each class, drawn by `seed`.
+def shared_out(names: list[str], *, train: int, val: int, seed: int, test: int = 0) -> Split:
+    """`train` images in all to learn from, `val` to watch, `test` (0: the rest) to test; evenly of each class, by `seed`.
 
     The class of a name is its folder.
     """
@@ -68,7 +68,8 @@ def shared_out(names: list[str], *, train: int, val: int, seed: int) -> Split:
         mine = sorted(name for name in names if name.split("/")[-2] == label)
         drawn = [mine[at] for at in rng.permutation(len(mine))]
         first, second = train // len(classes), (train + val) // len(classes)
-        for part, some in (("train", drawn[:first]), ("val", drawn[first:second]), ("test", drawn[second:])):
+        last = second + test // len(classes) if test else len(drawn)
+        for part, some in (("train", drawn[:first]), ("val", drawn[first:second]), ("test", drawn[second:last])):
             split[part] += some
     return {part: sorted(some) for part, some in split.items()}
 

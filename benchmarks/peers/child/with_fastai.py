@@ -161,10 +161,10 @@ class Session:
         files = get_image_files(Path(self.spec["root"]) / "test")
         batches = self.loaders.test_dl(files)
         with self.learner.no_bar():
-            answers = self.learner.get_preds(dl=batches)[0].argmax(1).tolist()
+            answers: list[int] = self.learner.get_preds(dl=batches)[0].argmax(1).tolist()
         said = [self.loaders.vocab[answer] for answer in answers]
         right = [one == file.parent.name for one, file in zip(said, files, strict=True)]
-        return sum(right) / len(right)
+        return sum(right) / max(len(files), 1)
 
 
 def _inside(body: Any, path: str) -> Any:
