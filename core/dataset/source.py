@@ -3,6 +3,7 @@
 A name inside a source is data and never a path of ours. Limits, and why: durability.md, section 4.1.
 """
 
+import lzma
 import os
 import shutil
 import stat
@@ -176,7 +177,16 @@ def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading
         finally:
             with lock:
                 file.close()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+        ValueError,
+        MemoryError,
+    ) as error:
         raise OSError(str(error) or type(error).__name__) from error
 
 
