@@ -153,7 +153,7 @@ def test_folding_changes_rounding_alone_and_nothing_of_the_network(name: str) ->
         wanted, found = plain(images(name)), quick(images(name))
     assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-5 * wanted.abs().max().item())
     norms = [sum(isinstance(m, nn.BatchNorm2d) for m in half.modules()) for half in (plain, quick)]
-    assert norms[1] < norms[0] / 2
+    assert norms[1] == 0 if name != "densenet121" else 0 < norms[1] < norms[0]  # there, norms come before convolutions
     after = network.model.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
 

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.dataset import Dataset, import_dataset
-from core.events import Command, Ended, Event, Kept, Preflight, Preparing, Replanned
+from core.events import Command, Ended, Event, Kept, Preflight, Preparing, Replanned, Saved
 from core.recipe import Recipe
 from core.training import train
+from core.training.job import Job
 from core.workspace import Workspace, open_workspace
 
 SMALL: dict[str, Any] = {
@@ -125,3 +127,17 @@ def run(workspace: Workspace, tmp_path: Path) -> Callable[..., Story]:
         return drain(train(recipe, workspace=workspace, folder=tmp_path / name, resume=resume, edits=edits), told)
 
     return go
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """The whole network as it stood in memory at each checkpoint, which itself does not repeat what is frozen."""
+    seen: list[dict[str, torch.Tensor]] = []
+    save = Job.save
+
+    def looked(job: Job, clock: float) -> Saved:
+        seen.append({name: tensor.clone() for name, tensor in job.learner.network.model.state_dict().items()})
+        return save(job, clock)
+
+    monkeypatch.setattr(Job, "save", looked)
+    return seen
