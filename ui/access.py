@@ -121,8 +121,8 @@ class Access:
 
     def runs(self, *, deleted: bool = False) -> list["Run"]:
         """The runs that this person may see, newest first."""
-        runs = self._store.runs(deleted=deleted)
-        return runs if self.keeps() else [run for run in runs if self._mine(run.owner)]
+        person, runs = self.person(), self._store.runs(deleted=deleted)
+        return runs if person is None or person.admin else [run for run in runs if run.owner == person.id]
 
     def check_dataset(self, dataset_id: str) -> None:
         """Raises DataError (`dataset.unknown`) if this person may not use that data set, whether it exists or not."""

@@ -85,6 +85,9 @@ async def enter(request: Request) -> Response:
     except ThawError as error:
         return form(request, given, error, 503)
     attempts.passed(known, address)
+    before = request.cookies.get(cookie_name(), "")
+    if before:  # whoever was here on this computer is not any more, in no tab
+        await to_thread.run_sync(access.accounts.sign_out, before)
     access.wrote(person, "signed_in", address=address)
     answer = RedirectResponse(
         _spoken(_next(given.get("next", "")), given.get("lang", "")), 303, {"cache-control": "no-store"}

@@ -141,6 +141,15 @@ def test_every_function_that_takes_a_run_is_in_the_list_above() -> None:
     assert found - harmless == set(RUN_CALLS)
 
 
+def test_every_function_that_takes_a_data_set_is_in_the_list_above() -> None:
+    found = set()
+    for node in ast.parse(Path(services.__file__).read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            found |= {node.name} if "dataset_id" in {argument.arg for argument in node.args.args} else set()
+    harmless = {"demo_share", "dataset_name", "thumb_url", "forget_pictures", "may_delete_dataset"}
+    assert found - harmless == {"picture", "dataset", "dataset_if_ready", "dataset_bytes", "delete_dataset"}
+
+
 def test_lists_show_what_is_ones_own(of_ann: tuple[str, str], be: Callable[[str], Person]) -> None:
     assert (services.runs(), services.active_runs(), services.dataset_ids(), outcomes.runs()) == ([], (), (), [])
     assert outcomes.find(of_ann[1]) is None

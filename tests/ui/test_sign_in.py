@@ -153,6 +153,12 @@ def test_signing_out_ends_the_session_and_takes_the_cookie_back(enter: Knock, kn
     assert acts(house) == ["signed_in", "signed_out"]
 
 
+def test_signing_in_as_somebody_else_ends_the_session_before(enter: Knock, knock: Knock) -> None:
+    cookie = enter().headers["set-cookie"].split(";")[0]
+    assert enter(cookie=cookie).status == 303
+    assert knock("/healthz", cookie=cookie).status == 401
+
+
 def test_whoever_is_signed_in_needs_no_form(enter: Knock, knock: Knock) -> None:
     cookie = enter().headers["set-cookie"].split(";")[0]
     assert knock("/sign-in?next=/runs", cookie=cookie).headers["location"] == "/runs"
