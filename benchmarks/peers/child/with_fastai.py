@@ -163,7 +163,7 @@ class Session:
         with self.learner.no_bar():
             answers: list[int] = self.learner.get_preds(dl=batches)[0].argmax(1).tolist()
         said = [self.loaders.vocab[answer] for answer in answers]
-        right = [one == file.parent.name for one, file in zip(said, files, strict=True)]
+        right = [bool(one == file.parent.name) for one, file in zip(said, files, strict=True)]
         return sum(right) / max(len(files), 1)
 
 
