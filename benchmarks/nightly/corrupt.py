@@ -64,7 +64,7 @@ def _in_child(work: Callable[..., None], numbers: range, seed: int, folder: Path
     proof.faults += faults
 
 
-# --- checkpoints --------------------------------------------------------------------------------------------------------------
+# --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
 def _state(run: int, step: int) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _flip(rng: random.Random, file: Path, bits: int) -> None:
     file.write_bytes(data)
 
 
-# --- databases ----------------------------------------------------------------------------------------------------------------
+# --- databases --------------------------------------------------------------------------------------------------------
 
 
 def _databases(rng: random.Random, place: Path, proof: Proof) -> None:

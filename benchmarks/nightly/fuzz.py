@@ -4,6 +4,7 @@ Work is done in child processes with a memory limit: a crash of a decoder or an 
 Every input follows from (seed, target, worker, number), so a fault comes back.
 """
 
+import contextlib
 import io
 import json
 import mmap
@@ -30,18 +31,16 @@ LARGEST = 60_000
 Target = Callable[[bytes], None]
 
 
-# --- targets: given bytes, they raise only what is unexpected ---------------------------------------------------------------
+# --- targets: given bytes, they raise only what is unexpected ---------------------------------------------------------
 
 
 def image(data: bytes) -> None:
     """Everything that is done to a picture that a person brings."""
     from core.images import decode, inspect
 
-    try:
+    with contextlib.suppress(ThawError):
         inspect(data, name="x")
         decode(data, 32, "pad")
-    except ThawError:
-        pass
 
 
 def archive(data: bytes) -> None:
@@ -50,17 +49,14 @@ def archive(data: bytes) -> None:
     from core.dataset.source import open_source
 
     file = _scratch("x.zip", data)
-    try:
-        with open_source(file) as source:
-            for entry in source.entries[:8]:
-                if entry.size < 10_000_000:
-                    try:
-                        entry.read()
-                    except OSError:
-                        continue
-            arrange([entry.name for entry in source.entries], source.folders, [])
-    except ThawError:
-        pass
+    with contextlib.suppress(ThawError), open_source(file) as source:
+        for entry in source.entries[:8]:
+            if entry.size < 10_000_000:
+                try:
+                    entry.read()
+                except OSError:
+                    continue
+        arrange([entry.name for entry in source.entries], source.folders, [])
 
 
 def recipe(data: bytes) -> None:
@@ -68,15 +64,11 @@ def recipe(data: bytes) -> None:
     from core.recipe import Recipe, parse
 
     text = data.decode("utf-8", "replace")
-    try:
+    with contextlib.suppress(ThawError):
         parsed = parse(text)
         assert parse(parsed.to_json()) == parsed
-    except ThawError:
-        pass
-    try:
+    with contextlib.suppress(ThawError):
         Recipe().assigned([text[:200]])
-    except ThawError:
-        pass
 
 
 def header(data: bytes) -> None:
@@ -86,24 +78,16 @@ def header(data: bytes) -> None:
     from core.backup import _verify
     from core.checkpoint import read_manifest
 
-    try:
+    with contextlib.suppress(ValueError):
         torchfile.check(io.BytesIO(data))
-    except ValueError:
-        pass
     file = _scratch("x.safetensors", data)
-    try:
+    with contextlib.suppress(ValueError, RecursionError, OSError):  # as its only caller does
         _check_header(file)
-    except (ValueError, RecursionError, OSError):  # as its only caller does
-        pass
-    try:
+    with contextlib.suppress(ThawError):
         _verify(file)
-    except ThawError:
-        pass
     _scratch("x.ckpt.json", data)
-    try:
+    with contextlib.suppress(ThawError):
         read_manifest(file.with_name("x.ckpt"))
-    except ThawError:
-        pass
 
 
 def names(data: bytes) -> None:
@@ -125,10 +109,8 @@ def names(data: bytes) -> None:
             place = Path("/w").joinpath(*text.split("/"))
             assert place.resolve().is_relative_to("/w")
             assert "\0" not in text
-        try:
+        with contextlib.suppress(ThawError):
             assert len(checked_id(text)) == 26
-        except ThawError:
-            pass
 
 
 TARGETS: dict[str, Target] = {"image": image, "archive": archive, "recipe": recipe, "header": header, "names": names}
@@ -143,7 +125,7 @@ def _scratch(name: str, data: bytes) -> Path:
 def _folder() -> Path:
     global _place
     if _place is None:
-        memory = Path("/dev/shm")  # noqa: S108 - a place without a disk, if it is there
+        memory = Path("/dev/shm")
         _place = Path(tempfile.mkdtemp(prefix="thaw-fuzz-", dir=memory if memory.is_dir() else None))
     return _place
 
@@ -151,7 +133,7 @@ def _folder() -> Path:
 _place: Path | None = None
 
 
-# --- inputs -----------------------------------------------------------------------------------------------------------------
+# --- inputs -----------------------------------------------------------------------------------------------------------
 
 
 def seeds(target: str) -> list[bytes]:
@@ -165,7 +147,8 @@ def _images() -> Iterator[bytes]:
 
     square = Image.open(io.BytesIO(picture(0, 1, 16)))
     for kind, modes in (
-        ("PNG", ("RGB", "RGBA", "L", "P", "1", "LA")), ("JPEG", ("RGB", "L", "CMYK")), ("GIF", ("P",)), ("BMP", ("RGB", "P")),
+        ("PNG", ("RGB", "RGBA", "L", "P", "1", "LA")), ("JPEG", ("RGB", "L", "CMYK")), ("GIF", ("P",)),
+        ("BMP", ("RGB", "P")),
         ("WEBP", ("RGB", "RGBA")), ("TIFF", ("RGB", "L", "CMYK")),
     ):  # fmt: skip
         for mode in modes:
@@ -239,9 +222,12 @@ def _names() -> Iterator[bytes]:
 
 
 WORDS = (
-    b"../", b"..\\", b"\0", b"/", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"NaN", b"1e999", b"-1",
-    b"null", b"true", b'""', b"[" * 600, b"{" * 300, b'{"":' * 2000, b"9" * 5000, b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\\ud800",
-    b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"IHDR", b"IDAT", b"acTL", b"\xff\xd8", b"\xff\xc0",
+    b"../", b"..\\", b"\0", b"/", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"NaN", b"1e999",
+    b"-1",
+    b"null", b"true", b'""', b"[" * 600, b"{" * 300, b'{"":' * 2000, b"9" * 5000, b"\xef\xbb\xbf", b"\xed\xa0\x80",
+    b"\\ud800",
+    b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"IHDR", b"IDAT", b"acTL", b"\xff\xd8",
+    b"\xff\xc0",
     b"II*\0", b"MM\0*", b"GIF89a", b"RIFF", b"WEBP", b"Exif\0\0", b"%00", "\u202e".encode(), b"\n" * 40, b"con", b"\r",
 )  # fmt: skip
 
@@ -261,9 +247,13 @@ def mutate(rng: random.Random, stock: list[bytes]) -> bytes:
         elif how == 4:
             data[at:at] = rng.choice(WORDS)
         elif how == 5:
-            data[at : at + 4] = struct.pack(rng.choice(("<I", ">I")), rng.choice((0, 1, 2**31 - 1, 2**31, 2**32 - 1, rng.getrandbits(32))))
+            data[at : at + 4] = struct.pack(
+                rng.choice(("<I", ">I")), rng.choice((0, 1, 2**31 - 1, 2**31, 2**32 - 1, rng.getrandbits(32)))
+            )
         elif how == 6:
-            data[at : at + 2] = struct.pack(rng.choice(("<H", ">H")), rng.choice((0, 1, 2**15, 2**16 - 1, rng.getrandbits(16))))
+            data[at : at + 2] = struct.pack(
+                rng.choice(("<H", ">H")), rng.choice((0, 1, 2**15, 2**16 - 1, rng.getrandbits(16)))
+            )
         elif how == 7:
             start = rng.randrange(size + 1)
             data[at:at] = data[start : start + rng.choice((1, 8, 64, 512))]
@@ -276,7 +266,7 @@ def mutate(rng: random.Random, stock: list[bytes]) -> bytes:
     return bytes(data[:LARGEST])
 
 
-# --- workers ----------------------------------------------------------------------------------------------------------------
+# --- workers ----------------------------------------------------------------------------------------------------------
 
 
 def prove(scale: float, seed: int, folder: Path) -> Proof:
@@ -310,7 +300,9 @@ def _fuzz(name: str, wanted: int, seed: int, cores: int, folder: Path, proof: Pr
             if status:  # a crash: keep the input, go on with the next
                 data = _input(seed, name, number, done, stock)
                 (folder.parent / f"thaw-fuzz-{name}-{seed}-{number}-{done}.bin").write_bytes(data)
-                proof.faults.append(f"{name} input {number}/{done} (seed {seed}): ended with {os.waitstatus_to_exitcode(status)}")
+                proof.faults.append(
+                    f"{name} input {number}/{done} (seed {seed}): ended with {os.waitstatus_to_exitcode(status)}"
+                )
                 if len(proof.faults) < 20 and done + 1 < share[number]:
                     living[_start(name, number, done + 1, share[number], seed, stock, boards[number], folder)] = number
             continue
@@ -335,7 +327,9 @@ def _input(seed: int, name: str, worker: int, number: int, stock: list[bytes]) -
     return mutate(random.Random(f"{seed} {name} {worker} {number}"), stock)
 
 
-def _start(name: str, worker: int, first: int, wanted: int, seed: int, stock: list[bytes], board: mmap.mmap, folder: Path) -> int:
+def _start(
+    name: str, worker: int, first: int, wanted: int, seed: int, stock: list[bytes], board: mmap.mmap, folder: Path
+) -> int:
     pid = os.fork()
     if pid:
         return pid

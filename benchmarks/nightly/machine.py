@@ -168,7 +168,7 @@ class House:
 
 def prove(scale: float, seed: int, folder: Path) -> Proof:
     """So many sequences; a few share a database, in memory where the machine has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108 - a place without a disk, if it is there
+    memory = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="thaw-machine-", dir=memory)) if memory.is_dir() else folder
     proof = Proof("machine", {"sequences": 0, "acts": 0, "crashes": 0})
     rng = random.Random(seed)

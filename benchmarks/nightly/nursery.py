@@ -1,12 +1,13 @@
-"""Nursery: a process that has torch loaded and forks a training process whenever it is asked, so that killing one costs little.
+"""Nursery: a process that has torch loaded and forks a training process whenever it is asked.
 
-Its children say on a pipe what was acknowledged to them. Linux and macOS only.
+So killing one costs little. Its children say on a pipe what was acknowledged to them. Linux and macOS only.
 """
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL, then whatever it had still said."""
-        with __import__("contextlib").suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, 9)
         while self.listen(10.0):
             pass
@@ -97,11 +98,13 @@ class Nursery:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(20)
+        self._process.stdout.close()
 
 
-# --- in the nursery, and in its children ----------------------------------------------------------------------------------
+# --- in the nursery, and in its children ------------------------------------------------------------------------------
 
 
 def _requests() -> Iterator[list[Any]]:

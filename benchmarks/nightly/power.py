@@ -40,7 +40,7 @@ Op = tuple[Any, ...]
 ('unlink', path) ('ack', values)"""
 
 
-# --- the process that is recorded ------------------------------------------------------------------------------------------
+# --- the process that is recorded -------------------------------------------------------------------------------------
 
 
 def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
@@ -72,7 +72,9 @@ def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
         steps = [StepDone(step=10 * step + n, epoch=1, loss=0.5, correct=1, images=2, lr=0.1) for n in range(3)]
         acks(["event", run.id, store.append(run.id, steps)])
         name = checkpoint.free_name(folder, step)
-        written = checkpoint.save(folder / name, {"step": step, "weights": torch.full((40, 40), float(step))}, {"step": step})
+        written = checkpoint.save(
+            folder / name, {"step": step, "weights": torch.full((40, 40), float(step))}, {"step": step}
+        )
         saved = Saved(step=step, epoch=1, file=name, sha256=written.sha256, size_bytes=written.size_bytes, best=False)
         acks(["event", run.id, store.append(run.id, [saved])])
         acks(["saved", run.id, step])
@@ -111,21 +113,27 @@ def _in_place(path: Path, write: Callable[[Any], object]) -> tuple[str, int]:
     return sink.digest.hexdigest(), sink.size
 
 
-# --- recording --------------------------------------------------------------------------------------------------------------
+# --- recording --------------------------------------------------------------------------------------------------------
 
 
-def record(folder: Path, mutant: str, *, traced: bool) -> list[Op]:
-    """What the process does to its workspace, in order."""
-    root, log = folder / "w", folder / "calls"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    command = [sys.executable, "-m", "benchmarks.nightly.power", str(root), str(folder / "acks"), mutant]
+def record(folder: Path, *, traced: bool) -> dict[str, list[Op]]:
+    """What one process does to its workspaces, in order: by the right protocol (''), and by each that is wrong."""
+    mutants = ("", *(MUTANTS if traced else MUTANTS[:3]))
+    command = [sys.executable, "-m", "benchmarks.nightly.power", str(folder), str(int(traced)), *mutants]
+    for number in range(len(mutants)):
+        (folder / f"w{number}").mkdir(parents=True)
+    log = folder / "calls"
     if traced:
         command = ["strace", "-f", "-y", "-xx", "-s", "10000000", "-e", f"trace={CALLS}", "-o", str(log), *command]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        return list(_of_strace(log, root, folder / "acks"))
-    subprocess.run([*command, str(log)], cwd=ROOT, check=True, capture_output=True)
-    return [tuple(ast.literal_eval(line)) for line in log.read_text("utf-8").splitlines()]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    found: dict[str, list[Op]] = {}
+    for number, mutant in enumerate(mutants):
+        if traced:
+            found[mutant] = list(_of_strace(log, folder / f"w{number}", folder / f"acks{number}"))
+        else:
+            lines = (folder / f"calls{number}").read_text("utf-8").splitlines()
+            found[mutant] = [tuple(ast.literal_eval(line)) for line in lines]
+    return found
 
 
 _CALL = re.compile(rb"^\d+ +(\w+)\((.*)\) += (\d+)(?:<[^>]*>)?$")
@@ -192,6 +200,10 @@ class _PythonsCalls:
         for name in self.NAMES:
             setattr(os, name, getattr(self, f"_{name}"))
 
+    def end(self) -> None:
+        for name, function in self.real.items():
+            setattr(os, name, function)
+
     def say(self, *op: Any) -> None:
         self.log.write(repr(op) + "\n")
         self.log.flush()
@@ -240,7 +252,7 @@ class _PythonsCalls:
             self.say("mkdir", os.fspath(path))
 
 
-# --- disks after a cut -------------------------------------------------------------------------------------------------------
+# --- disks after a cut ------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -310,7 +322,7 @@ class Disk:
         found: dict[str, bytes | None] = {}
         for name in sorted(names):
             above = str(Path(name).parent)
-            if above in found and found[above] is None or above not in self.now and above not in names:
+            if (above in found and found[above] is None) or (above not in self.now and above not in names):
                 found[name] = None if names[name] < 0 else contents[names[name]]
         return found
 
@@ -369,7 +381,7 @@ def _samples(disk: Disk, each: int, rng: random.Random) -> Iterator[dict[str, by
         yield disk.files(lambda share=share: rng.random() < share, lambda: rng.random() < 0.2)  # type: ignore[misc]
 
 
-# --- judging ------------------------------------------------------------------------------------------------------------------
+# --- judging ----------------------------------------------------------------------------------------------------------
 
 
 def judge(files: dict[str, bytes | None], acks: list[list[Any]], root: Path, place: Path, *, database: bool) -> str:
@@ -444,22 +456,24 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
     rng = random.Random(seed)
     traced = works()
     proof = Proof("power", {"states": 0, "calls": 0, "database": "traced" if traced else "not traced: no strace"})
-    memory = Path("/dev/shm")  # noqa: S108 - a place without a disk, if it is there
+    memory = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="thaw-power-", dir=memory)) if memory.is_dir() else folder / "disk"
     try:
-        ops = record(folder, "", traced=traced)
-        proof.figures["calls"] = len(ops)
-        for files, acks in disks(ops, many(STATES, scale, 40), rng):
+        recorded = record(folder, traced=traced)
+        proof.figures["calls"] = len(recorded[""])
+        for files, acks in disks(recorded[""], many(STATES, scale, 40), rng):
             proof.figures["states"] += 1
-            lost = judge(files, acks, folder / "w", place / "d", database=traced)
+            lost = judge(files, acks, folder / "w0", place / "d", database=traced)
             if lost:
                 proof.faults.append(f"after {len(acks)} acknowledgements: {lost}")
         caught = {}
-        for mutant in MUTANTS if traced else MUTANTS[:3]:
-            ops, tried, losses = record(folder, mutant, traced=traced), 0, 0
+        for number, (mutant, ops) in enumerate(recorded.items()):
+            if not mutant:
+                continue
+            tried, losses = 0, 0
             for files, acks in disks(ops, many(STATES // 4, scale, 60), rng):
                 tried += 1
-                losses += bool(judge(files, acks, folder / "w", place / "d", database=traced))
+                losses += bool(judge(files, acks, folder / f"w{number}", place / "d", database=traced))
                 if losses >= 5 and tried >= 20:
                     break
             caught[mutant] = f"{losses} of {tried}"
@@ -471,23 +485,30 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
     return proof
 
 
-def _main(root: str, acks: str, mutant: str, log: str = "") -> None:
-    handle = os.open(acks, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    calls = None
-    if log:
-        open_workspace(Path(root))
-        calls = _PythonsCalls(Path(root), Path(log))
-        for path in sorted(Path(root).iterdir()):
-            calls.say("mkdir", str(path))
-        calls.say("sync", root)
-
-    def tell(values: list[Any]) -> None:
+def _main(folder: str, traced: str, *mutants: str) -> None:
+    for number, mutant in enumerate(mutants):
+        root = Path(folder, f"w{number}")
+        handle = os.open(Path(folder, f"acks{number}"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        open_workspace(root)
+        calls = None if traced == "1" else _PythonsCalls(root, Path(folder, f"calls{number}"))
         if calls:
-            calls.say("ack", values)
-        else:
-            os.write(handle, json.dumps(values).encode())
+            for path in sorted(root.iterdir()):
+                calls.say("mkdir", str(path))
+            calls.say("sync", str(root))
 
-    perform(Path(root), mutant, tell)
+        def tell(values: list[Any], calls: _PythonsCalls | None = calls, handle: int = handle) -> None:
+            if calls:
+                calls.say("ack", values)
+            else:
+                os.write(handle, json.dumps(values).encode())
+
+        right = {name: getattr(checkpoint, name) for name in ("os", "_flush_folder", "free_name", "write_durably")}
+        perform(root, mutant, tell)
+        for name, thing in right.items():
+            setattr(checkpoint, name, thing)
+        if calls:
+            calls.end()
+        os.close(handle)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ RUNS, KILLS = 20, 4
 KINDS: tuple[dict[str, Any], ...] = (
     {"backbone": "mobilenet_v3_small", "optimizer": "adamw", "schedule": "cosine", "warmup_epochs": 0.5},
     {"backbone": "squeezenet1_1", "optimizer": "sgd", "ema": 0.9, "accumulate": 2, "augment": AUGMENT_PRESETS["standard"]},
-    {"backbone": "mnasnet0_5", "optimizer": "rmsprop", "mixup": 0.2, "dropout": 0.3, "schedule": "plateau", "plateau_epochs": 1},
-    {"backbone": "mobilenet_v3_small", "precision": "bf16", "cutmix": 1.0, "balanced": True, "loss": "focal", "schedule": "step"},
-    {"backbone": "squeezenet1_1", "optimizer": "adam", "clip_norm": 1.0, "augment": AUGMENT_PRESETS["strong"], "patience": 2},
+    {"backbone": "mnasnet0_5", "optimizer": "rmsprop", "mixup": 0.2, "dropout": 0.3, "schedule": "plateau",
+     "plateau_epochs": 1},
+    {"backbone": "mobilenet_v3_small", "precision": "bf16", "cutmix": 1.0, "balanced": True, "loss": "focal",
+     "schedule": "step"},
+    {"backbone": "squeezenet1_1", "optimizer": "adam", "clip_norm": 1.0, "patience": 2,
+     "augment": AUGMENT_PRESETS["strong"]},
 )  # fmt: skip
 """Dropout, batch norm, averages, half precision, every optimizer, every source of chance."""
 
@@ -61,9 +64,7 @@ def _unbroken(nursery: Nursery, workspace: Workspace, recipe: Recipe, proof: Pro
     return _result(workspace, run_id, proof)
 
 
-def _broken(
-    nursery: Nursery, workspace: Workspace, recipe: Recipe, rng: random.Random, proof: Proof
-) -> dict[str, Any]:
+def _broken(nursery: Nursery, workspace: Workspace, recipe: Recipe, rng: random.Random, proof: Proof) -> dict[str, Any]:
     """The same recipe, killed a random number of steps after each start."""
     run_id = _create(workspace, recipe)
     for turn in range(KILLS + 1):

@@ -1,4 +1,4 @@
-"""Soak: a real server for an hour: short runs one after another, sessions that come and go, training processes killed beside it.
+"""Soak: a real server for an hour: short runs, sessions that come and go, training processes killed beside it.
 
 Its memory, descriptors and threads are read while it works; at the end it is killed itself, and everything must be there.
 """
@@ -43,7 +43,9 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
     made: list[str] = []
     with Nursery() as nursery, _Server(workspace) as server:
         over = threading.Event()
-        visitors = threading.Thread(target=_visit, args=(server, over, min(SESSIONS, max(2, many(SESSIONS, scale * 4))), proof))
+        visitors = threading.Thread(
+            target=_visit, args=(server, over, min(SESSIONS, max(2, many(SESSIONS, scale * 4))), proof)
+        )
         visitors.start()
         watch = _Watch(server.pid)
         begin = time.monotonic()
