@@ -485,6 +485,11 @@ main(["doctor", "--workspace", {str(tmp_path)!r}])
         ([], {"port": 8501, "address": "127.0.0.1", "device": "auto", "browser": True}),
         (["--port", "9", "--no-browser"], {"port": 9, "address": "127.0.0.1", "device": "auto", "browser": False}),
         (["ui", "--device", "cpu", "--address", "::1"], {"port": 8501, "address": "::1", "device": "cpu", "browser": True}),
+        (
+            ["ui", "--host", "a.example", "--host", "b.example", "--cert", "c", "--key", "k"],
+            {"port": 8501, "address": "127.0.0.1", "device": "auto", "browser": True}
+            | {"names": ["a.example", "b.example"], "certificate": ("c", "k")},
+        ),
     ],
 )
 def test_without_a_command_thaw_opens_in_the_browser(
@@ -497,7 +502,12 @@ def test_without_a_command_thaw_opens_in_the_browser(
     monkeypatch.setenv("THAW_WORKSPACE", str(tmp_path))
     assert main(given) == 7
     assert asked.pop("workspace") == open_workspace(tmp_path)
-    assert asked == expected
+    assert asked == {"names": [], "certificate": None} | expected
+
+
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ui", "--cert", "c.pem", "--workspace", str(tmp_path)]) == 1
+    assert "Give both: --cert FILE --key FILE" in capsys.readouterr().err
 
 
 def test_a_workspace_that_is_served_already_is_not_opened_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
