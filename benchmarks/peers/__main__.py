@@ -189,7 +189,7 @@ class Bench:
         """Everyone in turn, again and again. What took long is not repeated: its spread is small, its price is not."""
         for round_ in range(self.options.repeats):
             self.tell({"task": "clock", "round": round_, "milliseconds": conditions.clock()})
-            for entry in self.entries:
+            for entry in [*self.entries[round_:], *self.entries[:round_]]:
                 jobs = tasks.training(self.options, self.things, ours=entry.contender == OURS)
                 jobs = [job for job in jobs if not round_ or self._cheap(entry, job)]
                 if jobs:
