@@ -47,6 +47,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE run ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE run ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",  # the how-manieth run of all to begin, for a fair queue
+        "ALTER TABLE run ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",  # which one of all runs to begin it was
     ),
 )
