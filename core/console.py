@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from core.errors import ThawError
-from core.events import EpochDone, Event, Kept, Measuring, Memory, Notice, Preparing, Replanned, Started, StepDone
+from core.events import EpochDone, Event, Glance, Kept, Measuring, Memory, Notice, Preparing, Replanned, Started, StepDone
 from core.words import Value, catalogue, say
 
 BAR = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
@@ -115,6 +115,10 @@ class Screen:
         elif isinstance(event, Kept):
             size = f"{event.size_bytes / 2**20:,.0f}"
             self.line("cli.kept", block=event.block or "–", share=percent(event.share), megabytes=size)
+        elif isinstance(event, Glance):
+            self.line(
+                "cli.glance", share=percent(event.right / event.images), n=event.images, seconds=f"{event.seconds:.2f}"
+            )
         elif isinstance(event, Memory):
             self.line("cli.memory", images=event.images_at_once)
         elif isinstance(event, Notice):

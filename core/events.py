@@ -1,7 +1,7 @@
 """Event: everything a run says; Command: everything a run can be told. Plain frozen data that serialises to JSON.
 
-Equal recipes and amendments on one machine give equal event streams but for `clock` and what `Preflight` and `Kept` have
-measured: wall time and memory.
+Equal recipes and amendments on one machine give equal event streams but for `clock` and what `Preflight`, `Kept` and
+`Glance` have measured: wall time and memory.
 """
 
 from typing import Annotated, Literal, NamedTuple
@@ -67,6 +67,17 @@ class Kept(_Event):
     views: int = Field(description="Random changes of each training image that take turns; 1: nothing is changed by chance.")
     size_bytes: int = Field(description="Of all views and the validation images.")
     seconds_per_image: float | None = Field(description="That working one out took; None if they were there from before.")
+
+
+class Glance(_Event):
+    """What a head solved in closed form reaches on the kept activations: a first number, before anything was learned."""
+
+    kind: Literal["glance"] = "glance"
+    right: int = Field(description="Images that it answers rightly.")
+    images: int
+    split: Literal["val", "train"] = Field(description="'train' where nothing validates: each judged without itself.")
+    left_out: float = Field(description="Accuracy on the training images, each by the head learned from all others.")
+    seconds: float
 
 
 class Preflight(_Event):
@@ -251,6 +262,7 @@ Event = Annotated[
     Preparing
     | Started
     | Kept
+    | Glance
     | Preflight
     | StepDone
     | Replanned

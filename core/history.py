@@ -13,6 +13,7 @@ from core.events import (
     EpochDone,
     Event,
     Film,
+    Glance,
     GroupInfo,
     Kept,
     Measuring,
@@ -81,6 +82,7 @@ class RunState:
     preflight: Preflight | None = None
     kept: Kept | None = None
     """What of the frozen blocks is remembered now."""
+    glance: Glance | None = None
     images_at_once: int | None = None
     """Where memory did not suffice for a whole batch."""
     readings: tuple[Readings, ...] = ()
@@ -118,6 +120,7 @@ class History:
         self._films: list[Film] = []
         self._preflight: Preflight | None = None
         self._kept: Kept | None = None
+        self._glance: Glance | None = None
         self._memory: Memory | None = None
         self._notices: list[Notice] = []
         self._saved: Saved | None = None
@@ -164,6 +167,8 @@ class History:
             self._films = [*(film for film in self._films if film.epoch < entry.epoch), entry]
         elif isinstance(entry, Kept):
             self._kept, self._preparing = entry, None
+        elif isinstance(entry, Glance):
+            self._glance = entry
         elif isinstance(entry, Preflight):
             self._preflight = entry
         elif isinstance(entry, Memory):
@@ -215,6 +220,7 @@ class History:
             edits=tuple(self._edits),
             preflight=self._preflight,
             kept=self._kept,
+            glance=self._glance,
             images_at_once=self._memory.images_at_once if self._memory else None,
             readings=tuple(self._readings),
             films=tuple(self._films),

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -18,13 +18,12 @@ from torch import Tensor
 from core import checkpoint
 from core.augment import draws
 from core.device import measuring_batch, peak_memory
-from core.errors import CheckpointError, DataError, TrainingError
-from core.evaluation import softmax
+from core.errors import CheckpointError, TrainingError
 from core.events import (
     Amend,
     EpochDone,
     Film,
-    Frame,
+    Glance,
     GroupInfo,
     Kept,
     Memory,
@@ -45,9 +44,11 @@ from core.recipe import Recipe, parse
 from core.schedule import lr_factor
 from core.tasks import Task
 from core.training.batches import batches, count, even_order, shuffled
-from core.training.features import ANSWERS_BYTES, Features, answers, view
+from core.training.features import ANSWERS_BYTES, answers, view
+from core.training.film import chosen, pictured
+from core.training.frozen import Frozen
 from core.training.learner import Learner
-from core.training.material import Material, Part, Watched, resident
+from core.training.material import Material, Part, resident
 from core.training.place import Place
 from core.workspace import Workspace
 
@@ -61,8 +62,6 @@ LEAST_STRIDE = 30
 step."""
 START_FILE = "start.ckpt"
 """Weights and statistics that no checkpoint of the run repeats."""
-FRAMES = 10
-"""Images of the film strip, where nobody has chosen any."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +99,11 @@ class Job:
         self._task = task
         self._tree = tree
         self._workspace = workspace
-        self._film = _chosen(material, recipe.film)
+        self._film = chosen(material, recipe.film)
         self._planned_epoch = 1
         """The epoch whose plan is carried out."""
         self._train = [resident(tensor, learner.device) for tensor in (material.train.pixels, material.train.labels)]
-        self._features: Features | None = None
-        self._told = self._crowded = False
-        """It was said that activations are kept now; that there is no room for them."""
+        self._frozen = Frozen(learner, material, workspace)
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
         self._unread: list[_Unread] = []
         self._saved_step = 0
@@ -187,56 +184,9 @@ class Job:
         if now != self.plan:
             yield self._replan(now, "timeline")
 
-    def prepare(self, told: Callable[[], bool]) -> Iterator[Preparing | Kept | Notice]:
+    def prepare(self, told: Callable[[], bool]) -> Iterator[Preparing | Kept | Glance | Notice]:
         """Have at hand what frozen blocks say about the images of this epoch, where that is kept. Gives up when `told`."""
-        outlook, epoch = self.learner.outlook, self.place.epoch
-        trunk = outlook.trunk if outlook.kept else None
-        features = self._current()
-        if trunk is None:
-            self._features = None
-            return
-        if features is None:
-            features = Features(trunk, self.material, self.recipe, self._workspace, views=outlook.views)
-        if features.missing(epoch):
-            yield from self._fetch(features, epoch, told)
-        if features.missing(epoch):
-            return
-        self._features = features
-        if not self._told:
-            self._told = True
-            yield Kept(
-                step=self.place.step,
-                block=trunk.place.path,
-                share=round(trunk.place.below, 4),
-                views=features.views,
-                size_bytes=features.size_bytes,
-                seconds_per_image=features.seconds_per_image,
-            )
-
-    def _fetch(self, features: Features, epoch: int, told: Callable[[], bool]) -> Iterator[Preparing | Notice]:
-        device, threads = self.learner.device, torch.get_num_threads()
-        if not features.has_room(epoch):
-            if not self._crowded:
-                yield Notice(code="training.no_room_to_keep", values={"megabytes": round(features.size_bytes / 2**20)})
-            self._crowded = True
-            return
-        try:
-            yield from Watched(
-                Preparing(what="features", done=0, total=features.count(epoch)),
-                lambda progress, cancelled: features.prepare(
-                    epoch, self.learner.activations, device, threads, progress, cancelled
-                ),
-                told,
-            )
-        except DataError as error:
-            if error.code != "data.cancelled":
-                raise
-
-    def _current(self) -> Features | None:
-        """What is kept, if it is of the trunk of now."""
-        trunk = self.learner.outlook.trunk
-        known = self._features is not None and trunk is not None and self._features.trunk.key == trunk.key
-        return self._features if known else None
+        return self._frozen.prepare(self.recipe, self.place, told)
 
     def amend(self, wish: Amend) -> Replanned:
         """Carry out what a person wants changed. Raises RecipeError, and TrainingError if nothing would learn."""
@@ -254,7 +204,7 @@ class Job:
         if now != self.plan:
             self.learner.replan(now)
             self.plan = now
-        self._told = False
+        self._frozen.replanned()
         recipe, place = self.recipe, self.place
         return Replanned(
             cause=cause, step=place.step, epoch=place.epoch, rules=recipe.rules, lr=recipe.lr,
@@ -318,7 +268,7 @@ class Job:
         pixels, labels = self._train
         learner, place = self.learner, self.place
         chosen = torch.from_numpy(rows)
-        features = self._current()
+        features = self._frozen.current()
         kept = None if features is None else features.train(place.epoch, chosen)
         # a balanced epoch meets an image several times, each time with draws of its own, unless they are to come again
         start = place.offset * self.recipe.batch_size * self.recipe.accumulate
@@ -382,7 +332,7 @@ class Job:
         """What the network says about `part`, a batch at a time, still on the device."""
         if not len(part):
             return
-        features = self._current()
+        features = self._frozen.current()
         kept = features.val() if features is not None and part is self.material.val else None
         for some in torch.split(part.pixels if kept is None else kept, measuring_batch(self.learner.device)):
             yield self.learner.outputs(some.to(self.learner.device), activations=kept is not None)
@@ -400,7 +350,7 @@ class Job:
             if not np.isfinite(logits).all():
                 raise TrainingError("training.not_finite", step=place.step, lr=recipe.lr)
             figures = self._task.figures(logits, self.material.val.labels.numpy())
-            film = self._frames(logits)
+            film = pictured(logits, self._film, self.material, epoch=place.epoch, step=place.step)
         if figures is None:  # nothing to judge by: what has learned longer counts as better
             value, loss = float(place.step), 0.0
         else:
@@ -424,20 +374,6 @@ class Job:
         yield done
         if film is not None:
             yield film
-
-    def _frames(self, logits: NDArray[np.float32]) -> Film | None:
-        """The film strip of this epoch."""
-        if not len(self._film):
-            return None
-        dataset, val = self.material.dataset, self.material.val
-        probabilities = softmax(logits[self._film])
-        frames = []
-        for row, place in zip(probabilities, self._film.tolist(), strict=True):
-            said, label = int(row.argmax()), int(val.labels[place])
-            item = dataset.items[val.indices[place]]
-            figures = {"confidence": float(row[said]), "truth": float(row[label])}
-            frames.append(Frame(image=item.sha256, label=label, said=said, **figures))
-        return Film(epoch=self.place.epoch, step=self.place.step, frames=tuple(frames))
 
     # keeping
 
@@ -542,20 +478,6 @@ def out_of_memory(error: Exception) -> bool:
 
 def _groups(made: Plan) -> tuple[GroupInfo, ...]:
     return tuple(GroupInfo(name=g.name, lr_scale=g.lr_scale, parameters=g.count) for g in made.groups)
-
-
-def _chosen(material: Material, wanted: Sequence[str]) -> NDArray[np.int64]:
-    """Places in the validation split of the images to follow: those with the hashes `wanted`, else the classes by turns."""
-    val = material.val
-    if wanted:
-        hashes = [material.dataset.items[index].sha256 for index in val.indices]
-        return np.array([hashes.index(one) for one in wanted if one in hashes], np.int64)
-    labels = val.labels.numpy()
-    rank = np.zeros(len(labels), np.int64)
-    for one in np.unique(labels):
-        mine = np.flatnonzero(labels == one)
-        rank[mine] = np.arange(len(mine))
-    return np.lexsort((labels, rank))[:FRAMES]
 
 
 def _rows(source: Tensor, rows: Tensor, device: torch.device) -> Tensor:

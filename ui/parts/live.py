@@ -95,6 +95,10 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
         st.progress(_share(now), text=sentence(run, now))
     if run.state == "running" and now.kept is not None and now.stage != "preparing":
         st.caption(_remembered(now.kept, now))
+    if run.state == "running" and now.glance is not None:
+        looked = now.glance
+        words = {"right": count(looked.right), "share": percent(looked.right / looked.images)}
+        st.caption(t(f"train.live.glance.{looked.split}", n=looked.images, time=f"{looked.seconds:.2f}", **words))
     narration.run(run, now)
     active = run.state in ACTIVE
     with st.grid(4, min_column_width=150, gap="small"):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from core.dataset import Dataset, import_dataset
-from core.events import Command, Ended, Event, Kept, Preflight, Preparing, Replanned, Saved
+from core.events import Command, Ended, Event, Glance, Kept, Preflight, Preparing, Replanned, Saved
 from core.recipe import Recipe
 from core.training import train
 from core.training.job import Job
@@ -93,6 +93,7 @@ class Story(list[Event]):
         costs: dict[type, dict[str, float | None]] = {
             Preflight: {"seconds_per_step": 0.0, "memory_bytes": 0},
             Kept: {"seconds_per_image": None},
+            Glance: {"seconds": 0.0},
         }
         bare = [
             event.model_copy(update={"clock": 0.0, **costs.get(type(event), {})})
@@ -102,7 +103,7 @@ class Story(list[Event]):
         return [one for at, one in enumerate(bare) if not (isinstance(one, Preparing) and at and bare[at - 1] == one)]
 
 
-def drain(events: Generator[Event, Kept, Command | None, None], told: Told) -> Story:
+def drain(events: Generator[Event, Glance, Kept, Command | None, None], told: Told) -> Story:
     """Everything a run says while it is told what `told` answers to each event."""
     said = Story([next(events)])
     try:
