@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,6 +28,8 @@ from core.workspace import Workspace
 FORMAT = 1
 CONTENTS = "thaw-backup.json"
 DATABASE = "thaw.sqlite"
+ACCOUNTS = "accounts.sqlite"
+"""Who may come in, where anybody has to sign in; core/gate knows what is in it."""
 FOLDERS = ("datasets", "runs", "weights")
 MAX_CONTENTS_BYTES = 256 * 2**20
 MAX_FILES = 2_000_000
@@ -64,6 +67,9 @@ def back_up(store: RunStore, target: Path, *, progress: Progress | None = None) 
     try:
         store.copy_to(copy)
         files = [(copy, DATABASE), *_files(store.workspace)]
+        if (accounts := store.workspace.root / ACCOUNTS).is_file():
+            _copy_database(accounts, copy.with_suffix(".accounts"))
+            files.append((copy.with_suffix(".accounts"), ACCOUNTS))
         total = sum(path.stat().st_size for path, _ in files if path.exists())
         done = 0
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -81,8 +87,10 @@ def back_up(store: RunStore, target: Path, *, progress: Progress | None = None) 
         flush_folder(target.parent)
     except OSError as error:
         raise StoreError("backup.unwritable", path=str(target), reason=error.strerror or str(error)) from error
+    except sqlite3.Error as error:
+        raise StoreError("backup.unwritable", path=str(target), reason=str(error)) from error
     finally:
-        for left in (draft, copy):
+        for left in (draft, copy, copy.with_suffix(".accounts")):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
     return Backup(target, len(made["files"]), sum(one["bytes"] for one in made["files"].values()), made["runs"])
@@ -125,6 +133,8 @@ def restore(source: Path, workspace: Workspace, *, progress: Progress | None = N
             if (staging / folder).is_dir():
                 for inner in (staging / folder).iterdir():
                     os.replace(inner, workspace.root / folder / inner.name)
+        if (staging / ACCOUNTS).is_file():
+            os.replace(staging / ACCOUNTS, workspace.root / ACCOUNTS)
         for ending in ("", "-wal", "-shm"):
             Path(f"{workspace.database}{ending}").unlink(missing_ok=True)
         os.replace(staging / DATABASE, workspace.database)  # last: until then the workspace is empty
@@ -140,7 +150,7 @@ def restore(source: Path, workspace: Workspace, *, progress: Progress | None = N
 
 def allowed(name: str) -> bool:
     """`name` has the form of a file of a workspace, so that it can become a path inside one."""
-    if name == DATABASE:
+    if name in {DATABASE, ACCOUNTS}:
         return True
     folder, *parts = name.split("/")
     good = all(PART.fullmatch(part) and not part.endswith(".") and not RESERVED.fullmatch(part) for part in parts)
@@ -158,6 +168,15 @@ def _files(workspace: Workspace) -> Iterator[tuple[Path, str]]:
                 said = path.relative_to(workspace.root).as_posix()
                 if allowed(said) and path.is_file() and not path.is_symlink():
                     yield path, said
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """A whole copy of a database that others may have open."""
+    db = sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=10)
+    try:
+        db.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        db.close()
 
 
 def _put(archive: zipfile.ZipFile, path: Path, name: str) -> dict[str, Any]:
@@ -217,6 +236,8 @@ def _verify(path: Path) -> dict[str, Any]:
 
 def _is_empty(workspace: Workspace) -> bool:
     """No run and no data set lies there; a database without rows does not count."""
+    if (workspace.root / ACCOUNTS).exists():
+        return False
     if any(any(folder.iterdir()) for folder in (workspace.datasets, workspace.runs) if folder.is_dir()):
         return False
     if not workspace.database.exists():

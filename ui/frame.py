@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.words import LANGUAGES
-from ui import navigation, services, state
+from ui import health, navigation, services, state
 from ui.components.person import person
 from ui.parts import notes
 from ui.sign_in import OUT
@@ -26,6 +26,7 @@ def header() -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.who"):
             _who()
             _switch()
+    health.cards()
 
 
 def _who() -> None:

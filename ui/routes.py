@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from core.errors import ThawError
+from ui import health as api_health
 from ui import services, sign_in
 from ui.uploads import upload
 
@@ -194,4 +195,5 @@ ROUTES = [
     Route("/api/download/{run}/{file}", download),
     Route("/api/upload", upload, methods=["PUT"]),
     *sign_in.ROUTES,
+    *api_health.ROUTES,
 ]

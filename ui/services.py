@@ -102,6 +102,27 @@ def engine() -> "Engine":
     return _here().engine
 
 
+def health() -> dict[str, Any]:
+    """As `Engine.health`, and in `notices` what a start found and mended."""
+    rescued = store().rescued
+    notices = []
+    if rescued and rescued.copied:
+        values = {"copied": rescued.copied[:16].replace("T", " "), "found": rescued.found, "kept": rescued.kept}
+        notices.append({"code": "store.rescued", "values": values})
+    elif rescued:
+        notices.append({"code": "store.rebuilt", "values": {"found": rescued.found, "kept": rescued.kept}})
+    return {**engine().health(), "notices": notices}
+
+
+def may_see(run_id: str) -> bool:
+    """Whether this run is this person's to see."""
+    try:
+        access().run(run_id)
+    except ThawError:
+        return False
+    return True
+
+
 def store() -> "RunStore":
     """The store of runs; knows no people either."""
     return _here().store

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 import zipfile
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_what_is_restored_is_what_was_backed_up(store: RunStore, two: Workspace,
     assert again.events(after.id) == store.events(before.id)
     again.serve()
     again.close()
+
+
+def test_accounts_come_along_while_they_are_in_use(store: RunStore, two: Workspace, tmp_path: Path) -> None:
+    ours = sqlite3.connect(store.workspace.root / backup.ACCOUNTS)
+    ours.execute("PRAGMA journal_mode=WAL")
+    ours.execute("CREATE TABLE person (name)")
+    ours.execute("INSERT INTO person VALUES ('ann')")
+    ours.commit()
+    back_up(store, tmp_path / "all.thaw")
+    ours.close()
+    restore(tmp_path / "all.thaw", two)
+    theirs = sqlite3.connect(two.root / backup.ACCOUNTS)
+    assert theirs.execute("SELECT name FROM person").fetchall() == [("ann",)]
+    theirs.close()
 
 
 def test_nothing_is_overwritten_by_a_backup_or_a_restore(store: RunStore, two: Workspace, tmp_path: Path) -> None:
