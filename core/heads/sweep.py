@@ -79,6 +79,7 @@ def sweep(
     warmup_epochs: float = 0.0,
     seed: int = 0,
     start: Head | None = None,
+    views: Sequence[Tensor] = (),
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Sweep:
@@ -86,17 +87,21 @@ def sweep(
 
     Order and batches are those of a run with this seed; the rate warms up and then falls along half a cosine, as
     `schedule.lr_factor` has it. `validation`: features and labels. All begin at `start`, or at zero. `momentum` is that of
-    SGD. `progress` hears steps done and of all; `cancelled` is asked before each. Equal arguments give equal numbers on one
-    device with the same threads. Raises TrainingError (`head.*`) and ValueError for what does not fit.
+    SGD. `views`: features of the same images under other changes, which take turns over the epochs, `features` first, as the
+    views of a run do. `progress` hears steps done and of all; `cancelled` is asked before each. Equal arguments give equal
+    numbers on one device with the same threads. Raises TrainingError (`head.*`) and ValueError for what does not fit.
     """
-    check_features(features)
+    turns = [features, *views]
+    for view in turns:
+        check_features(view)
+        if view.shape != features.shape:
+            raise ValueError(f"a view is {tuple(view.shape)} and the features are {tuple(features.shape)}")
     check_labels(labels, len(features), classes)
     if not rates or epochs < 1 or batch_size < 1:
         raise ValueError(f"no sweep of {len(rates)} rates, {epochs} epochs and batches of {batch_size}")
     if validation is not None:
         check_labels(validation[1], len(validation[0]), classes)
         validation = validation if len(validation[1]) else None
-    features = features.float()
     heads = _Heads(features.shape[1], classes, len(rates), features.device, start)
     learner = _LEARNERS[optimizer](heads, rates, momentum)
     steps = len(_batches(np.arange(len(features)), batch_size))
@@ -107,7 +112,7 @@ def sweep(
         for places in _batches(stream(seed, epoch, ORDER).permutation(len(features)), batch_size):
             go_on(cancelled)
             rows = torch.from_numpy(places).to(features.device)
-            batch = features[rows]
+            batch = turns[(epoch - 1) % len(turns)][rows].float()
             losses, wrong = _judge(heads.scores(batch), labels[rows])
             learner.step(batch, wrong, _factor(done, warmup, total))
             lost += losses

@@ -1,5 +1,6 @@
 """Gate E7: a sweep is what so many separate runs would have been."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ RATES = [Rate(0.01), Rate(0.3, 1e-3), Rate(0.1, 0.05), Rate(1e-4, 1.0), Rate(0.5
 Pair = tuple[Tensor, Tensor]
 
 
-def plain_run(data: Pair, validation: Pair, rate: Rate, kind: str, warmup: float, start: Head | None) -> dict[str, Any]:
+def plain_run(
+    data: Pair, validation: Pair, rate: Rate, kind: str, warmup: float, start: Head | None, views: Sequence[Tensor] = ()
+) -> dict[str, Any]:
     """One head, one torch optimizer, one loop."""
     features, labels = data
     layer = nn.Linear(features.shape[1], CLASSES)
@@ -31,6 +34,7 @@ def plain_run(data: Pair, validation: Pair, rate: Rate, kind: str, warmup: float
     train, val, accuracy, step = [], [], [], 0
     for epoch in range(1, EPOCHS + 1):
         parts = batches(shuffled(SEED, epoch, len(features)), BATCH)
+        seen = [features, *views][(epoch - 1) % (1 + len(views))]
         lost = 0.0
         for rows in parts:
             factor = lr_factor(
@@ -38,7 +42,7 @@ def plain_run(data: Pair, validation: Pair, rate: Rate, kind: str, warmup: float
             )  # fmt: skip
             for group in optimizer.param_groups:
                 group["lr"] = rate.lr * factor
-            loss = F.cross_entropy(layer(features[rows]), labels[rows])
+            loss = F.cross_entropy(layer(seen[rows]), labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -114,6 +118,24 @@ def test_without_validation_the_least_training_loss_is_the_best() -> None:
         assert found.val_accuracy.isnan().all()
         assert not found.diverged.any()
         assert found.best == int(found.train_loss[-1].argmin())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_views_take_turns_over_the_epochs(optimizer: Any) -> None:
+    features, labels = clouds(160, 16, CLASSES)
+    data, validation = (features[:120], labels[:120]), (features[120:], labels[120:])
+    other = data[0] + 0.3 * torch.randn(data[0].shape, generator=torch.Generator().manual_seed(3))
+    start = Head(torch.randn(CLASSES, 16, generator=torch.Generator().manual_seed(5)), torch.arange(4.0))
+    found = sweep(
+        *data, CLASSES, RATES, validation=validation, epochs=EPOCHS, batch_size=BATCH, optimizer=optimizer, seed=SEED,
+        start=start, views=[other],
+    )  # fmt: skip
+    for at, rate in enumerate(RATES):
+        run = plain_run(data, validation, rate, optimizer, 0.0, start, [other])
+        assert found.train_loss[:, at].tolist() == pytest.approx(run["train"], abs=1e-5)
+        assert torch.allclose(found.head(at).weight, run["weight"], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="a view is"):
+        sweep(*data, CLASSES, RATES, views=[other[:-1]])
 
 
 def test_equal_seeds_give_equal_numbers_and_others_do_not() -> None:
