@@ -114,15 +114,6 @@ def health() -> dict[str, Any]:
     return {**engine().health(), "notices": notices}
 
 
-def may_see(run_id: str) -> bool:
-    """Whether this run is this person's to see."""
-    try:
-        access().run(run_id)
-    except ThawError:
-        return False
-    return True
-
-
 def store() -> "RunStore":
     """The store of runs; knows no people either."""
     return _here().store

@@ -52,7 +52,7 @@ def test_a_person_reads_what_concerns_everybody_and_their_own_runs_only(
     test = AppTest.from_function(page).run()
     (card,) = test.error  # there is no such run: it is not this person's
     assert "engine's thread for cuda:0 has ended" in card.value.replace("\\", "")
-    monkeypatch.setattr(services, "may_see", lambda run_id: True)
+    monkeypatch.setattr(health, "may_see", lambda run_id: True)
     assert "secret has not moved for 61 seconds (last step: 7)" in AppTest.from_function(page).run().error[0].value.replace(
         "\\", ""
     )
