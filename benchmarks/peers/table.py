@@ -238,6 +238,8 @@ def accuracy_table(rows: Iterable[Row]) -> str:
 
 def ties(found: Figures) -> str:
     """A sentence on where we are no faster."""
+    if not any(ratio is not None for line in lines(found) for ratio in line.ratios):
+        return ""
     even: list[str] = []
     behind: list[str] = []
     for line in lines(found):
