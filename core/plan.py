@@ -179,3 +179,15 @@ def adaptable(parameter: Parameter) -> bool:
 def thawing(rules: Sequence[BlockRule]) -> tuple[int, ...]:
     """Epochs with which other rules begin to hold, ascending; the first is not one of them."""
     return tuple(sorted({rule.since for rule in rules if rule.since > 1}))
+
+
+def head_alone(tree: LayerTree, rules: Sequence[BlockRule]) -> bool:
+    """Nothing but the head learns, whatever the epoch, and it is one linear layer: a head on features that never change.
+
+    Raises RecipeError as `plan` does.
+    """
+    head = {p.name for p in tree[tree.head].parameters}
+    return tree[tree.head].type == "Linear" and all(
+        head == {name for group in plan(tree, rules, epoch).groups for name in group.parameters}
+        for epoch in (1, *thawing(rules))
+    )

@@ -6,8 +6,8 @@ The rise is exponential and the loss smoothed, as in Gugger 2018 (How Do You Fin
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,6 +78,17 @@ def find_rate(
     RecipeError (`finder.unknown_part`) and TrainingError (`finder.cancelled`).
     """
     told = cancelled or (lambda: False)
+    with borrowed(recipe, workspace, told, lambda: progress(0, steps) if progress else None) as job:
+        return sweep(job, part=part, steps=steps, low=low, high=high, progress=progress, cancelled=told)
+
+
+@contextmanager
+def borrowed(recipe: Recipe, workspace: Workspace, told: Cancelled, heartbeat: Callable[[], None]) -> Iterator[Job]:
+    """A job to try things with, opened as a training would open it; it is in no store, and nothing of it stays.
+
+    What goes wrong inside is raised as the ThawError that a training would end with, or TrainingError (`finder.cancelled`)
+    once it is `told` to give up. `heartbeat` is heard while it opens.
+    """
     threads = torch.get_num_threads()
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -85,8 +96,8 @@ def find_rate(
     try:
         with TemporaryDirectory() as folder:  # nothing is written there
             opening = opened(recipe, workspace=workspace, folder=Path(folder), resume=None, told=told)
-            job = _opened(opening, lambda: progress(0, steps) if progress else None)
-            return sweep(job, part=part, steps=steps, low=low, high=high, progress=progress, cancelled=told)
+            job = _opened(opening, heartbeat)
+            yield job
     except (ThawError, RuntimeError, ValueError, MemoryError) as error:
         if told():
             raise TrainingError("finder.cancelled") from error
