@@ -128,6 +128,7 @@ def parser(tongue: str) -> argparse.ArgumentParser:
         made.add_argument("--seed", type=int, metavar="N", help=words("seed"))
         made.add_argument("--device", metavar="D", help=words("device"))
         made.add_argument("--name", metavar="TEXT", help=words("name"))
+        made.add_argument("--reference", action="store_true", help=words("reference"))
         made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=words("set"))
     finder.add_argument("--part", metavar="PATH", help=words("part"))
     finder.add_argument("--json", metavar="FILE", help=words("found"))

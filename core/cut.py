@@ -91,6 +91,12 @@ class Cuttable:
         at = self._at(place)
         return fx.GraphModule(self.model, self._part(self._nodes[at + 1 :], self._nodes[at]))
 
+    def leads(self, lower: Place, upper: Place) -> bool:
+        """There is something between these two, `lower` first."""
+        names = [node.name for node in self._nodes]
+        known = lower.node in names and upper.node in names
+        return known and names.index(lower.node) < names.index(upper.node)
+
     def _at(self, place: Place) -> int:
         return next(at for at, node in enumerate(self._nodes) if node.name == place.node)
 

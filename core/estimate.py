@@ -8,16 +8,20 @@ Both are for training alone; validation, decoding and the app itself come on top
              + MOVED_FORWARD x numbers kept in all blocks                    (norms, activations, sums: bound by memory)
              + MOVED_BACKWARD x numbers kept from the first block that learns on
              + UPDATED x numbers that learn / batch size                     (the optimizer's step)
-    seconds  = images x work / speed
+    seconds  = images x work / speed + steps x STEP_SECONDS
     memory   = 4 bytes x (2 x all weights + numbers that learn x (1 gradient + moments of the optimizer))
              + bytes of a number x batch size x (numbers kept from the first block that learns on
                                                  + BUFFERS x the largest output)
              + 2 bytes x all weights in half precision
 
+Where what frozen blocks say is kept, their part of the work (forward alone) falls out of each epoch and is done once for
+every view; validation images are left out here.
+
 All weights are there twice: as they are, and as they began, which is what distances are measured from.
 `speed` is that of the same kind of work, measured on a small network: so constants matter only between networks.
 """
 
+import math
 import statistics
 import threading
 import time
@@ -27,7 +31,7 @@ from typing import Literal
 
 from core.layers import Block, LayerTree
 from core.plan import Plan, plan
-from core.recipe import Recipe
+from core.recipe import AUGMENT_PRESETS, Recipe
 
 BACKWARD = 1.5
 MOVED_FORWARD, MOVED_BACKWARD = 75.0, 350.0
@@ -39,6 +43,12 @@ PROBE, PROBE_SIDE = "thaw-small", 112
 PROBE_IMAGES = {"cpu": 8}
 """Other devices take 256: a large one would only wait for launches."""
 PROBE_SECONDS = 0.5
+STEP_SECONDS = 0.0015
+"""Of Python in one step: what a step with nothing to do takes, on one AMD Zen 5 core."""
+LEAST_GAIN = 0.25
+"""Share of a step's work that must fall away: keeping what frozen blocks say and repeating views is not worth less."""
+BUDGET_BYTES = 10 * 2**30
+"""Of what one run may keep: what does not find room in memory is mapped from the disk."""
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}
 """Numbers that an optimizer remembers for each one that learns."""
 
@@ -50,16 +60,44 @@ class Estimate:
     memory_bytes: int
     seconds_per_epoch: float | None
     """None if the machine's speed is not known."""
+    seconds_once: float | None
+    """For what frozen blocks say about all images in all views; 0 where it is not kept."""
+    kept: bool
+    """What frozen blocks say is worked out once and kept."""
     forward_flops: int
     """Of one image."""
+
+    def seconds(self, epochs: int) -> float | None:
+        """Of training for so many epochs."""
+        if self.seconds_per_epoch is None or self.seconds_once is None:
+            return None
+        return self.seconds_once + epochs * self.seconds_per_epoch
 
 
 def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, flops_per_second: float | None) -> Estimate:
     """For an epoch over `images` on a machine that does `flops_per_second` of such work; see the head of this file."""
-    seconds = None
-    if flops_per_second is not None:
-        seconds = images * work(tree, plan, batch_size=min(recipe.batch_size, max(images, 1))) / flops_per_second
-    return Estimate(_memory(tree, plan, recipe), seconds, tree.root.flops)
+    frozen = _frozen_work(tree, plan)
+    whole = work(tree, plan, batch_size=min(recipe.batch_size, max(images, 1)))
+    views = min(views_of(recipe), recipe.epochs)
+    gain = frozen / whole if whole else 0.0
+    kept = gain >= LEAST_GAIN and repeats(recipe) and images * views * _kept_bytes(tree, plan) <= BUDGET_BYTES
+    memory = _memory(tree, plan, recipe)
+    if flops_per_second is None:
+        return Estimate(memory, None, None, kept, tree.root.flops)
+    steps = math.ceil(images / (recipe.batch_size * recipe.accumulate))
+    each = images * (whole - frozen if kept else whole) / flops_per_second + steps * STEP_SECONDS
+    once = images * views * frozen / flops_per_second if kept else 0.0
+    return Estimate(memory, each, once, kept, tree.root.flops)
+
+
+def repeats(recipe: Recipe) -> bool:
+    """What frozen blocks say may be kept: what training changes about an image is the same when its view comes round."""
+    return recipe.cache and recipe.augment.noise == 0 and recipe.mixup == 0 and recipe.cutmix == 0
+
+
+def views_of(recipe: Recipe) -> int:
+    """Changes of each training image that take turns where they are kept; 1 if nothing about it is changed by chance."""
+    return 1 if recipe.augment == AUGMENT_PRESETS["none"] else recipe.views
 
 
 def work(tree: LayerTree, plan: Plan, *, batch_size: int) -> float:
@@ -72,6 +110,27 @@ def work(tree: LayerTree, plan: Plan, *, batch_size: int) -> float:
         reached |= learns
         total += kept * MOVED_BACKWARD if reached else 0.0
     return total
+
+
+def _frozen_work(tree: LayerTree, plan: Plan) -> float:
+    """Of one image up to the first block that learns, in flops."""
+    total = 0.0
+    for block, learns in _in_order(tree, plan):
+        if learns:
+            return total
+        flops, kept = _own(block)
+        total += flops + kept * MOVED_FORWARD
+    return total
+
+
+def _kept_bytes(tree: LayerTree, plan: Plan) -> int:
+    """Of what the last block before the first that learns gives for one image, at four bytes a number."""
+    last = 0
+    for block, learns in _in_order(tree, plan):
+        if learns:
+            return last
+        last = 4 * _size(block) if not block.children and block.output_shape else last
+    return last
 
 
 _speeds: dict[tuple[str, str], float] = {}

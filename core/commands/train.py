@@ -79,6 +79,8 @@ def flags(args: argparse.Namespace) -> Recipe:
     """The recipe of the file, if there is one, with what the flags say; data, weights and rules are filled in later."""
     recipe = _read_recipe(args.recipe) if args.recipe else Recipe()
     given: dict[str, Any] = {key: getattr(args, key) for key in RECIPE_FLAGS if getattr(args, key) is not None}
+    if args.reference:
+        given["reference"] = True
     if args.augment is not None:
         given["augment"] = augment_preset(args.augment)
     if "epochs" in given and recipe.warmup_epochs >= given["epochs"]:

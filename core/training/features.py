@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, fx
 
 from core.arrays import Arrays
 from core.augment import draws, normalised
@@ -24,18 +24,21 @@ from core.cut import Cuttable, Place, digest
 from core.dataset import Dataset
 from core.device import measuring_batch
 from core.errors import DataError
+from core.estimate import BUDGET_BYTES
 from core.images import DECODER
 from core.layers import LayerTree
 from core.model import Model
 from core.recipe import Recipe
 from core.training.material import Material, Part, resident
-from core.training.trunk import BUDGET_BYTES, Trunk
+from core.training.trunk import Trunk
 from core.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 Activations = Callable[[Tensor, Tensor | None], Tensor]
 """Pixels (B, 3, R, R) uint8 and rows of draws (None: nothing is changed) to activations of the trunk."""
+Through = Callable[[fx.GraphModule, Tensor], Tensor]
+"""A part of the frozen blocks, in the precision of training."""
 Which = tuple[Literal["train", "val"], int]
 """A split and the number of a view; 0 is the image as it is."""
 
@@ -64,6 +67,14 @@ class Features:
         memory = 0 if self.size_bytes > MEMORY_SHARE * psutil.virtual_memory().total else 2 * BUDGET_BYTES
         self._arrays = Arrays(workspace.cache / "activations", BUDGET_BYTES, memory)
         self._found: dict[Which, Tensor] = {}
+        self._lower: Features | None = None
+        self._onwards: fx.GraphModule | None = None
+
+    def build_on(self, lower: "Features") -> None:
+        """Work out what is missing from what `lower` has, where that holds still: more is frozen now than before."""
+        onwards = self.trunk.onwards(lower.trunk) if self.views == lower.views else None
+        if onwards is not None:
+            self._lower, self._onwards = lower, onwards
 
     def missing(self, epoch: int) -> tuple[Which, ...]:
         """What `epoch` needs and is not here."""
@@ -82,6 +93,7 @@ class Features:
         self,
         epoch: int,
         activations: Activations,
+        through: Through,
         device: torch.device,
         threads: int,
         progress: Progress,
@@ -99,7 +111,7 @@ class Features:
 
                 def fill(room: NDArray[Any], which: Which = which, before: int = before) -> None:
                     begin = time.perf_counter()
-                    for done in self._work(which, room, activations, device, threads, cancelled):
+                    for done in self._work(which, room, activations, through, device, threads, cancelled):
                         progress(before + done, total)
                     self.seconds_per_image = (time.perf_counter() - begin) / len(room)
 
@@ -129,6 +141,7 @@ class Features:
         which: Which,
         room: NDArray[Any],
         activations: Activations,
+        through: Through,
         device: torch.device,
         threads: int,
         cancelled: Cancelled,
@@ -139,15 +152,19 @@ class Features:
         what comes out does not depend on their number.
         """
         part, table, place = self._part(which), self._draws(which), self.trunk.place
+        lower = None if self._lower is None else self._lower._found.get(which)
         size = CHUNK.get(device.type, 256)
 
         def some(start: int) -> int:
             if cancelled():
                 raise DataError("data.cancelled")
             here = slice(start, start + size)
-            rows = None if table is None else table[here].to(device)
-            found = activations(part.pixels[here].to(device), rows).detach()
-            room[here] = _array(found.cpu(), place)
+            if lower is not None and self._lower is not None and self._onwards is not None:
+                found = through(self._onwards, _turned(lower[here], self._lower.trunk.place).to(device))
+            else:
+                rows = None if table is None else table[here].to(device)
+                found = activations(part.pixels[here].to(device), rows)
+            room[here] = _array(found.detach().cpu(), place)
             return len(found)
 
         done = 0

@@ -48,6 +48,8 @@ class Frozen:
             return
         if features is None:
             features = Features(trunk, self._material, recipe, self._workspace, views=outlook.views)
+            if self._features is not None:
+                features.build_on(self._features)
         if features.missing(epoch):
             yield from self._fetch(features, epoch, told)
         if features.missing(epoch):
@@ -77,7 +79,7 @@ class Frozen:
             yield from Watched(
                 Preparing(what="features", done=0, total=features.count(epoch)),
                 lambda progress, cancelled: features.prepare(
-                    epoch, learner.activations, learner.device, threads, progress, cancelled
+                    epoch, learner.activations, learner.through, learner.device, threads, progress, cancelled
                 ),
                 told,
             )

@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from core.augment import augment, normalised
@@ -23,7 +23,7 @@ from core.tasks import Task
 from core.training.adapters import Adapters
 from core.training.instruments import Instruments
 from core.training.mixing import mixed
-from core.training.trunk import Outlook, Trunk, outlook
+from core.training.trunk import Outlook, outlook
 
 NOISE, DROPOUT = 1, 2
 """Purposes of the random numbers of a step."""
@@ -127,11 +127,12 @@ class Learner:
         if trunk is None:
             raise ValueError("nothing is set apart")
         images = self._plain(pixels) if draws is None else self._changed(pixels, draws, None)
-        return self._below(trunk, images)
+        return self.through(trunk.below, images)
 
-    def _below(self, trunk: Trunk, images: Tensor) -> Tensor:
+    def through(self, half: fx.GraphModule, inputs: Tensor) -> Tensor:
+        """`inputs` through a part of the frozen blocks, in the precision of training, without a backward pass."""
         with torch.no_grad(), self._autocast():
-            found: Tensor = trunk.below(images)
+            found: Tensor = half(inputs)
         return found
 
     def set_scale(self, name: str, scale: float) -> None:
@@ -217,7 +218,7 @@ class Learner:
         trunk, half = self.outlook.trunk, self.network.model
         named = self._average if averaged else self._adapters.weights() if self._adapters else {}
         if trunk is not None:
-            inputs = inputs if activations else self._below(trunk, inputs)
+            inputs = inputs if activations else self.through(trunk.below, inputs)
             half, named = trunk.above, trunk.mine(named)
         with self._autocast():
             outputs: Tensor = functional_call(half, named, (inputs,)) if named else half(inputs)

@@ -12,15 +12,12 @@ from torch import Tensor, fx
 from core.augment import normalised
 from core.backbones import Network
 from core.cut import Cuttable, Place, digest, folded
+from core.estimate import BUDGET_BYTES, LEAST_GAIN, repeats, views_of
 from core.layers import LayerTree
 from core.optim import train_mode
 from core.plan import Plan
-from core.recipe import AUGMENT_PRESETS, Recipe
+from core.recipe import Recipe
 
-BUDGET_BYTES = 10 * 2**30
-"""Of the activations that one run may keep: what does not find room in memory is mapped from the disk."""
-LEAST_GAIN = 0.25
-"""Share of a step's work that must fall away: reading activations and repeating views is not worth less."""
 SPARE = 0.05
 """A cut may lie below the boundary if that makes each step longer by at most so much, and the activations smaller."""
 STEP_WORK = 3.0
@@ -41,6 +38,16 @@ class Trunk:
 
     names: frozenset[str]
     """Of the weights and statistics above."""
+    cuttable: Cuttable
+    half: torch.dtype | None
+
+    def onwards(self, lower: "Trunk") -> fx.GraphModule | None:
+        """From the activations of `lower` to those here; None unless all below it is as it was, and it lies below."""
+        if lower.half != self.half or not self.cuttable.leads(lower.place, self.place):
+            return None
+        if digest(folded(self.cuttable.below(lower.place), self.half)) != lower.key:
+            return None
+        return folded(self.cuttable.below(self.place, start=lower.place), self.half)
 
     def mine(self, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those of `named` that lie above."""
@@ -81,8 +88,8 @@ def outlook(
     some = normalised(pixels, network.mean, network.std).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype=half, enabled=half is not None):
         places = cuttable.places(some)
-    views = 1 if recipe.augment == AUGMENT_PRESETS["none"] else recipe.views
-    place = worth_keeping(places, images * views) if recipe.cache and _repeats(recipe) else None
+    views = views_of(recipe)
+    place = worth_keeping(places, images * views) if repeats(recipe) else None
     if recipe.reference or not places:
         return Outlook(place is not None, views, None)
     return Outlook(place is not None, views, _cut(cuttable, place or places[-1], half))
@@ -108,12 +115,7 @@ def worth_keeping(places: Sequence[Place], images: int) -> Place | None:
     return min(reversed(near), key=lambda place: place.size_bytes)
 
 
-def _repeats(recipe: Recipe) -> bool:
-    """What training changes about an image is the same each time its view comes round."""
-    return recipe.augment.noise == 0 and recipe.mixup == 0 and recipe.cutmix == 0
-
-
 def _cut(cuttable: Cuttable, place: Place, half: torch.dtype | None) -> Trunk:
     below = folded(cuttable.below(place), half)
     above = cuttable.above(place)
-    return Trunk(place, below, above, digest(below), frozenset(above.state_dict()))
+    return Trunk(place, below, above, digest(below), frozenset(above.state_dict()), cuttable, half)

@@ -9,6 +9,7 @@ from core.estimate import (
     BUFFERS,
     MOVED_BACKWARD,
     MOVED_FORWARD,
+    STEP_SECONDS,
     UPDATED,
     estimate,
     measure_speed,
@@ -16,7 +17,7 @@ from core.estimate import (
 )
 from core.layers import Block, LayerTree, Parameter
 from core.plan import plan
-from core.recipe import BlockRule, Recipe
+from core.recipe import AUGMENT_PRESETS, Augment, BlockRule, Recipe
 from core.strategies import apply_strategy
 
 
@@ -56,7 +57,9 @@ def test_nothing_learns_only_the_forward_pass_is_paid() -> None:
 
 def test_seconds_are_images_times_work_over_speed() -> None:
     made = estimate(TREE, ALL, Recipe(batch_size=5), images=100, flops_per_second=2e6)
-    assert made.seconds_per_epoch == pytest.approx(100 * work(TREE, ALL, batch_size=5) / 2e6)
+    assert made.seconds_per_epoch == pytest.approx(100 * work(TREE, ALL, batch_size=5) / 2e6 + 20 * STEP_SECONDS)
+    assert (made.seconds_once, made.kept) == (0.0, False)
+    assert made.seconds(3) == pytest.approx(3 * made.seconds_per_epoch)
     assert made.forward_flops == 3100
 
 
@@ -146,3 +149,39 @@ def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(TrainingError, match="cuda:99") as caught:
         measure_speed("cuda:99")
     assert caught.value.code == "training.no_device"
+
+
+def test_frozen_blocks_are_paid_once_for_each_view_where_they_are_kept() -> None:
+    recipe = Recipe(batch_size=5, epochs=10, views=4, augment=AUGMENT_PRESETS["light"])
+    made = estimate(TREE, HEAD, recipe, images=100, flops_per_second=2e6)
+    frozen = 3000 + MOVED_FORWARD * 57
+    assert made.kept
+    assert made.seconds_once == pytest.approx(4 * 100 * frozen / 2e6)
+    assert made.seconds_per_epoch == pytest.approx(100 * (work(TREE, HEAD, batch_size=5) - frozen) / 2e6 + 20 * STEP_SECONDS)
+    assert made.seconds(10) == pytest.approx(made.seconds_once + 10 * made.seconds_per_epoch)
+
+
+@pytest.mark.parametrize("changes", [{"cache": False}, {"mixup": 0.2}, {"cutmix": 1.0}, {"augment": Augment(noise=0.1)}])
+def test_what_is_not_kept_is_paid_in_every_epoch(changes: dict[str, object]) -> None:
+    made = estimate(TREE, HEAD, Recipe(batch_size=5).changed(**changes), images=100, flops_per_second=2e6)
+    assert (made.kept, made.seconds_once) == (False, 0.0)
+    assert made.seconds_per_epoch == pytest.approx(100 * work(TREE, HEAD, batch_size=5) / 2e6 + 20 * STEP_SECONDS)
+
+
+def test_the_planner_and_the_engine_agree_about_what_is_kept() -> None:
+    """The tree alone, without torch, foretells what the graph of the network decides."""
+    import torch
+
+    from core.backbones import build
+    from core.optim import apply_plan
+    from core.training.trunk import outlook
+
+    for name in ("resnet18", "thaw-small", "mobilenet_v3_small"):
+        network = build(name, classes=5, image_size=64)
+        tree = layer_tree(name, classes=5, image_size=64)
+        for strategy in ("head", "last-stage", "full", "bias"):
+            recipe = apply_strategy(Recipe(backbone=name, image_size=64), strategy, tree)
+            made = plan(tree, recipe.rules)
+            apply_plan(network.model, made)
+            seen = outlook(network, tree, made, recipe, images=500, device=torch.device("cpu"), half=None)
+            assert estimate(tree, made, recipe, images=500, flops_per_second=None).kept == seen.kept, (name, strategy)

@@ -69,11 +69,11 @@ def _costs(recipe: Recipe) -> None:
     made = services.tree(recipe)
     reckoned = services.estimate(recipe, made, plan(made, recipe.rules))
     memory = size(reckoned.memory_bytes)
-    seconds = reckoned.seconds_per_epoch
+    seconds = reckoned.seconds(recipe.epochs)
     if seconds is None:
         st.caption(t("train.cost.memory", memory=memory))
     else:
-        st.caption(t("train.cost", time=duration(seconds * recipe.epochs), memory=memory))
+        st.caption(t("train.cost", time=duration(seconds), memory=memory))
 
 
 def _hint(recipe: Recipe) -> None:

@@ -214,6 +214,32 @@ def test_a_block_that_thaws_in_the_middle_of_an_epoch_learns_with_the_next_step(
     assert [kept.block for kept in quick.of(Kept)] == ["", "layer3"]
 
 
+def test_freezing_more_goes_on_from_what_is_kept(run: Run, frozen: Recipe, passes: list[int]) -> None:
+    """From layer3's activations to the head's: the lower blocks are not asked again, and nothing else changes."""
+    wide = by_hand(frozen.changed(image_size=64, optimizer="sgd", lr=1e-12, epochs=3), "layer4", "fc")
+    said = run(wide, "wide", told=_once(lambda e: isinstance(e, EpochDone), Amend(rules=frozen.rules)))
+    splits = said.of(Started)[0].splits
+    assert [kept.block for kept in said.of(Kept)] == ["layer3", ""]
+    assert sum(passes) == splits["train"] + splits["val"]
+
+
+def test_freezing_more_after_the_rest_has_learned_is_still_right(run: Run, frozen: Recipe) -> None:
+    wide = by_hand(frozen.changed(image_size=64, optimizer="sgd", lr=1e-4, epochs=3), "layer4", "fc")
+    quick, plain = (
+        run(one, name, told=_once(lambda e: isinstance(e, EpochDone), Amend(rules=frozen.rules)))
+        for name, one in (("quick", wide), ("plain", wide.changed(reference=True)))
+    )
+    assert losses(quick) == pytest.approx(losses(plain), rel=1e-4)
+
+
+def test_gradual_thawing_moves_the_boundary_and_agrees_with_the_plain_path(run: Run, frozen: Recipe) -> None:
+    tree = layer_tree("resnet18", classes=3, image_size=64)
+    recipe = apply_strategy(frozen.changed(image_size=64, optimizer="sgd", lr=1e-4, epochs=5), "gradual", tree)
+    quick, plain = run(recipe, "quick"), run(recipe.changed(reference=True), "plain")
+    assert losses(quick) == pytest.approx(losses(plain), rel=1e-2)
+    assert [kept.block for kept in quick.of(Kept)][:2] == ["", "layer3"]
+
+
 def test_stop_and_resume_equals_an_unbroken_run(run: Run, frozen: Recipe, tmp_path: Path) -> None:
     recipe = frozen.changed(augment=STRONG, optimizer="adamw")
     whole = run(recipe, "whole")
