@@ -378,8 +378,9 @@ def test_two_devices_work_side_by_side_and_one_device_never_twice(house: House) 
 def test_two_names_of_one_device_take_turns(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "resolve", lambda name: {"auto": "cpu"}.get(name, name))
     house.engine.start()
-    ids = [house.submit("a"), house.submit("b", device="cpu"), house.submit("c")]
+    ids = [house.submit("a")]
     house.until(ids[0], "running")
+    ids += [house.submit("b", device="cpu"), house.submit("c")]
     time.sleep(0.2)  # the other lane has had its chance
     assert house.store.run(ids[1]).state == "queued"
     house.step(9)
