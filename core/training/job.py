@@ -60,6 +60,8 @@ MEASURED_A_EPOCH = 4
 LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
+MANY_STEPS = 100
+"""A trial step more costs a run of so many at most a hundredth."""
 START_FILE = "start.ckpt"
 """Weights and statistics that no checkpoint of the run repeats."""
 
@@ -212,14 +214,17 @@ class Job:
         )  # fmt: skip
 
     def preflight(self) -> Iterator[Preflight | Memory]:
-        """One step on the first batch, timed and forgotten again; in smaller parts where it does not fit into memory."""
+        """One step on the first batch, timed and forgotten again; in smaller parts where it does not fit into memory.
+
+        In a run of many steps it is made twice and the second one counts: the first has more to set up than to do.
+        """
         rows = self.batches()[0]
         with self.learner.forgetting():
-            yield from self._try(rows)
-            begin = time.perf_counter()
-            loss = self._learn(rows)[0]
-            loss.item()  # waits for the device
-            seconds, micro = time.perf_counter() - begin, self.learner.micro
+            for _ in range(2 if self.recipe.epochs * self.steps_per_epoch > MANY_STEPS else 1):
+                begin = time.perf_counter()
+                yield from self._try(rows)
+                self._tried[0].item()  # waits for the device
+                seconds, micro = time.perf_counter() - begin, self.learner.micro
         self.learner.micro = micro
         yield Preflight(seconds_per_step=seconds, memory_bytes=peak_memory(self.learner.device))
 
