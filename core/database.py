@@ -23,12 +23,29 @@ THOROUGH_BYTES = 500 * 2**20
 _BROKEN = ("no such table", "no such column", "Could not decode", "unsupported file format", "malformed", "too big")
 """What SQLite says, without a code of its own, about a file whose content was changed behind its back."""
 
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs"})
+_MOUNTS = Path("/proc/mounts")
+
+
+def _check_local(folder: Path) -> None:
+    """Raises StoreError (`store.network`) if `folder` lies on a network drive, as far as Linux tells."""
+    try:
+        mounts = [line.split() for line in _MOUNTS.read_text("utf-8", errors="replace").splitlines()]
+    except OSError:
+        return
+    real = folder.resolve()
+    above = [(mount[1].replace("\\040", " "), mount[2]) for mount in mounts if len(mount) > 2]
+    kinds = [(len(point), kind) for point, kind in above if real.is_relative_to(point)]
+    kind = max(kinds, default=(0, ""))[1]
+    if kind in _NETWORK:
+        raise StoreError("store.network", path=str(folder), kind=kind)
+
 
 class Database:
     """A file of `application` at version `len(migrations)`; `migrations[n]` holds the statements from version n to n + 1.
 
     Raises StoreError: `store.foreign` (a database of another program), `store.newer` (written by a newer version),
-    `store.damaged`, `store.busy`, `store.full`, `store.unreadable`.
+    `store.damaged`, `store.busy`, `store.full`, `store.unreadable`, `store.network` (locks do not hold on a network drive).
     """
 
     def __init__(self, path: Path, *, application: int, migrations: Sequence[Sequence[str]]) -> None:
@@ -37,6 +54,7 @@ class Database:
         self._lock = threading.RLock()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._closed = False
+        _check_local(path.parent)
         with self._spoken():
             self._writer = self._connect()
         try:

@@ -50,6 +50,23 @@ def test_a_gate_that_cannot_be_opened_is_named(path: Path) -> None:
     assert caught.value.values["path"] == str(gate)
 
 
+def test_a_network_drive_is_refused_and_a_local_one_inside_it_is_not(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounts = tmp_path / "mounts"
+    monkeypatch.setattr(database, "_MOUNTS", mounts)
+    share = f"server:/home {path.parent.resolve()} nfs4 rw 0 0\n"
+    mounts.write_text(f"/dev/sda / ext4 rw 0 0\n{share}")
+    with pytest.raises(StoreError, match=r"network drive \(nfs4\)"):
+        opened(path)
+    inside = path.parent / "disk"
+    inside.mkdir()
+    mounts.write_text(f"/dev/sda / ext4 rw 0 0\n{share}/dev/sdb {inside.resolve()} ext4 rw 0 0\n")
+    opened(inside / "a.sqlite").close()
+    mounts.unlink()
+    opened(path).close()
+
+
 def test_a_transaction_that_raises_leaves_nothing(path: Path) -> None:
     db = opened(path)
     with pytest.raises(sqlite3.IntegrityError), db.write() as connection:
