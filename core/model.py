@@ -21,7 +21,7 @@ from core.backbones import Network, build
 from core.checkpoint import write_durably
 from core.device import measuring_batch
 from core.digest import tensors_digest
-from core.errors import WeightsError
+from core.errors import RecipeError, WeightsError
 from core.evaluation import softmax
 from core.images import Fit, decode
 from core.recipe import Recipe, parse
@@ -96,17 +96,31 @@ def load_model(path: Path, device: str | torch.device = "cpu") -> Model:
     Raises WeightsError: `model.missing`, `model.damaged`, `model.not_ours`, `model.format`.
     """
     metadata, tensors = _read(path)
-    recipe = parse(metadata["recipe"])
-    classes = tuple(json.loads(metadata["classes"]))
-    preprocessing = json.loads(metadata["preprocessing"])
-    network = build(metadata["backbone"], classes=len(classes), weights="random", image_size=recipe.image_size)
     try:
+        recipe = parse(metadata["recipe"])
+        classes = _texts(json.loads(metadata["classes"]))
+        preprocessing = json.loads(metadata["preprocessing"])
+        mean, std = (_triple(preprocessing[name]) for name in ("mean", "std"))
+        network = build(metadata["backbone"], classes=len(classes), weights="random", image_size=recipe.image_size)
         network.model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RecipeError, RuntimeError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError("model.damaged", name=path.name) from error
-    network.mean, network.std = tuple(preprocessing["mean"]), tuple(preprocessing["std"])
+    network.mean, network.std = mean, std
     network.model.to(device).to(memory_format=torch.channels_last).eval()
     return Model(network, recipe, classes)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise ValueError("no list of class names")
+    return tuple(value)
+
+
+def _triple(value: object) -> tuple[float, float, float]:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ValueError("not three numbers")
+    red, green, blue = (float(one) for one in value)
+    return red, green, blue
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

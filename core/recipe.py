@@ -34,6 +34,9 @@ ALLOWED = {
 WHOLE = {"nothing_left", "warmup_too_long", "rule_twice"}
 """Mistakes of no single field, with sentences of their own (`recipe.<kind>`)."""
 
+MOST_CHARACTERS = 2**18
+"""Of a recipe as text; the longest that people write, with a rule for every block of a large network, is a tenth of it."""
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 
 
@@ -229,9 +232,11 @@ def parse(text: str) -> Recipe:
     Raises RecipeError (`recipe.not_json`, `recipe.unknown_field`, `recipe.invalid` naming field, value and what is allowed,
     `recipe.nothing_left`, `recipe.warmup_too_long`, `recipe.rule_twice`).
     """
+    if len(text) > MOST_CHARACTERS:
+        raise RecipeError("recipe.not_json", reason=f"> {MOST_CHARACTERS:,} characters")
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError("recipe.not_json", reason=str(error)) from error
     if not isinstance(document, dict):
         raise RecipeError("recipe.not_json", reason="not an object")
@@ -254,7 +259,7 @@ def _value(said: str, *, text: bool) -> Any:
     """JSON or plain words; where a `text` is wanted, a number or a word of JSON is one too."""
     try:
         value = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         return said.strip()
     plain = (text and not isinstance(value, str)) or (isinstance(value, float) and not math.isfinite(value))
     return said.strip() if plain else value

@@ -391,7 +391,9 @@ class Job:
         if best:
             place.best_file = name
         self._keep_start()
-        written = checkpoint.save(self.folder / name, self.state(), {"step": place.step, "clock": clock})
+        written = checkpoint.save(
+            self.folder / name, self.state(), {"step": place.step, "clock": clock, "epoch": place.reached, "best": best}
+        )
         self._kept = (*self._kept[-1:], name)
         self._saved_step, self._saved_at, self._improved = place.step, time.monotonic(), False
         return Saved(

@@ -116,3 +116,29 @@ def test_another_format_is_named(network: Network, tmp_path: Path, monkeypatch: 
         patch.setattr(module, "FORMAT", "9")
         save_model(path, network, recipe=RECIPE, classes=CLASSES)
     assert code(path) == "model.format"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("classes", '{"a": 1}'),
+        ("classes", "[]"),
+        ("classes", "[1, 2, 3]"),
+        ("classes", "[" * 100_000),
+        ("preprocessing", '{"mean": [1, 2], "std": [1, 1, 1]}'),
+        ("preprocessing", '{"mean": "abc", "std": [1, 1, 1]}'),
+        ("preprocessing", "{}"),
+        ("recipe", '{"epochs": 0}'),
+        ("recipe", "[" * 100_000),
+        ("backbone", "resnet9000"),
+    ],
+)
+def test_a_crafted_file_is_refused_in_words(file: Path, key: str, value: str) -> None:
+    """Its tensors are whole and their digest is right: what lies is the metadata."""
+    with safe_open(file, framework="pt") as opened:
+        said = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
+    save_file(tensors, file, {**said, key: value})
+    with pytest.raises(WeightsError) as caught:
+        load_model(file)
+    assert caught.value.code == "model.damaged"
