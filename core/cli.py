@@ -1,4 +1,4 @@
-"""The command line: `thaw ui|train|find-rate|resume|evaluate|predict|export|runs|doctor|backup|restore|convert|users`.
+"""The command line: `thaw ui|train|find-rate|sweep|resume|evaluate|predict|export|runs|doctor|backup|restore|convert|users`.
 
 Knows arguments, languages, statuses. Imports nothing heavy before a command needs it, and sets the thread environment before
 torch can be imported. Every failure is a sentence of cause and one of remedy on standard error; a traceback goes to a log
@@ -30,6 +30,7 @@ FORMATS = ("safetensors", "onnx")
 MODULES = {
     "train": "train",
     "find-rate": "find",
+    "sweep": "sweep",
     "resume": "train",
     "evaluate": "use",
     "predict": "use",
@@ -114,8 +115,8 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     ui.add_argument("--cert", metavar="FILE", help=words("cert"))
     ui.add_argument("--key", metavar="FILE", help=words("key"))
 
-    train, finder = command("train", data=None), command("find-rate", data=None)
-    for made in (train, finder):
+    train, finder, sweep = (command(name, data=None) for name in ("train", "find-rate", "sweep"))
+    for made in (train, finder, sweep):
         made.add_argument("--recipe", metavar="FILE", help=words("recipe"))
         made.add_argument("--backbone", metavar="NAME", help=words("backbone"))
         made.add_argument("--weights", metavar=f"{'|'.join(WEIGHTS)}|FILE", help=words("weights"))
@@ -132,6 +133,9 @@ def parser(tongue: str) -> argparse.ArgumentParser:
         made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=words("set"))
     finder.add_argument("--part", metavar="PATH", help=words("part"))
     finder.add_argument("--json", metavar="FILE", help=words("found"))
+    sweep.add_argument("--rates", type=int, default=100, metavar="N", help=words("rates"))
+    sweep.add_argument("--decays", type=float, nargs="+", metavar="X", help=words("decays"))
+    sweep.add_argument("--json", metavar="FILE", help=words("swept"))
     evaluate = command("evaluate", run=None, data=None)
     for made in (train, command("resume", run=None), evaluate):
         made.add_argument("--report", metavar="FILE", help=words("report"))

@@ -69,8 +69,8 @@ class RateSweep:
     decays: tuple[float, ...]
     tries: tuple[Try, ...]
     """Rate by rate, each with every decay."""
-    best: int | None
-    """Place in `tries`: the most accurate at its best epoch, of equals the one of least loss; None where all diverged."""
+    ranked: tuple[int, ...]
+    """Places in `tries` of those that did not diverge, the best first: as accurate as it gets, of equals by loss."""
     epochs: int
     views: int
     """Of each training image; they take turns over the epochs."""
@@ -91,8 +91,8 @@ class RateSweep:
 
     @property
     def winner(self) -> Try | None:
-        """The best."""
-        return None if self.best is None else self.tries[self.best]
+        """The best; None where all diverged."""
+        return self.tries[self.ranked[0]] if self.ranked else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a JSON file."""
@@ -152,7 +152,7 @@ def sweep_rates(
         rates=grid,
         decays=weight_decays,
         tries=tuple(tries),
-        best=_best(tries, by_loss=recipe.metric == "loss"),
+        ranked=_ranked(tries, by_loss=recipe.metric == "loss"),
         epochs=recipe.epochs,
         views=len(views),
         train_images=len(labels),
@@ -277,14 +277,13 @@ def _worth(accuracy: float, loss: float, *, by_loss: bool) -> tuple[float, float
     return (lost, 0.0) if by_loss else (-accuracy, lost)
 
 
-def _best(tries: Sequence[Try], *, by_loss: bool) -> int | None:
-    """Of those that did not diverge."""
+def _ranked(tries: Sequence[Try], *, by_loss: bool) -> tuple[int, ...]:
     worths = [
         (_worth(one.accuracy, one.loss, by_loss=by_loss), at)
         for at, one in enumerate(tries)
         if one.accuracy is not None and one.loss is not None
     ]
-    return min(worths)[1] if worths else None
+    return tuple(at for _, at in sorted(worths))
 
 
 def _apart(recipe: Recipe) -> tuple[str, ...]:
