@@ -1,17 +1,23 @@
 """Pixels are decoded once, come back the same, and are never taken from a damaged file."""
 
-from collections.abc import Callable
+import io
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from core import arrays
+from core import arrays, images
+from core.augment import normalised
+from core.backbones import build
 from core.dataset import Dataset, import_dataset
 from core.dataset import pixels as module
 from core.dataset.pixels import load_pixels
 from core.errors import DataError
+from core.heads import decompose, ridge
 from core.images import decode
 from core.workspace import Workspace
 
@@ -19,6 +25,12 @@ from core.workspace import Workspace
 @pytest.fixture
 def dataset(workspace: Workspace, zipped: Callable[..., Path], pets: Callable[..., dict[str, bytes]]) -> Dataset:
     return import_dataset(zipped(pets(20)), workspace)
+
+
+@pytest.fixture
+def hands(real_data: Path) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(real_data / "sign-digits.zip") as archive:
+        yield archive
 
 
 def load(dataset: Dataset, workspace: Workspace, indices: list[int] | None = None, **options: object) -> torch.Tensor:
@@ -177,3 +189,34 @@ def test_the_cache_forgets_what_was_not_used_for_longest(
     load(dataset, workspace, pairs[2])
     with pytest.raises(AssertionError, match="decoded again"):
         load(dataset, workspace, pairs[1])
+
+
+def test_scaled_decoding_costs_no_accuracy(hands: zipfile.ZipFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E3: JPEGs decoded near the size that is needed against the same decoded whole, judged by a probe on real hands.
+
+    Of 1,000 hands the probe loses none at 700 px and two at 320 px, in either direction by chance.
+    """
+    names = sorted(name for name in hands.namelist() if name.lower().endswith(".jpg"))[::8]
+    labels = torch.tensor([int(name.split("/")[-2]) for name in names])
+    files = [enlarged(hands.read(name), 320) for name in names]
+    network = build("thaw-small", classes=10, weights="bundled", image_size=64)
+    trunk = network.model.eval()
+    trunk.fc = torch.nn.Identity()  # type: ignore[assignment]
+    found = []
+    for scaled in (True, False):
+        if not scaled:
+            monkeypatch.setattr(images, "_draft", lambda *_: None)
+        pixels = torch.from_numpy(np.stack([decode(file, 64, "crop").transpose(2, 0, 1) for file in files]))
+        with torch.inference_mode():
+            features = torch.cat([trunk(normalised(some, network.mean, network.std)) for some in pixels.split(64)])
+        found.append((pixels.float(), ridge(decompose(features), labels, 10).accuracy))
+    (quick, first), (whole, second) = found
+    assert 0 < (quick - whole).abs().mean() < 3
+    assert second > 0.9
+    assert abs(first - second) <= 0.01
+
+
+def enlarged(data: bytes, side: int) -> bytes:
+    out = io.BytesIO()
+    Image.open(io.BytesIO(data), formats=["JPEG"]).convert("RGB").resize((side, side)).save(out, "JPEG", quality=90)
+    return out.getvalue()
