@@ -238,6 +238,32 @@ def _find_name(recipe: Recipe, part: str | None) -> str:
     return hashlib.sha256(f"{settled.to_json()} {part}".encode()).hexdigest()
 
 
+def sweep_rates(recipe: Recipe) -> Job:
+    """Try a hundred rates of the draft's head at once in the background; the result is a `core.training.rates.RateSweep`."""
+    here = _here()
+    _check(recipe)
+
+    def work(progress: Progress, cancelled: Cancelled) -> Any:
+        from core.training.rates import sweep_rates as sweep
+
+        return sweep(recipe, workspace=here.workspace, progress=progress, cancelled=cancelled)
+
+    old = sweep_job(recipe)
+    if old is not None:
+        here.jobs.forget(old)
+    return here.jobs.start("sweep", _sweep_name(recipe), work)
+
+
+def sweep_job(recipe: Recipe) -> Job | None:
+    """The sweep that was made with this draft, whatever its own rate."""
+    return _here().jobs.find("sweep", _sweep_name(recipe))
+
+
+def _sweep_name(recipe: Recipe) -> str:
+    settled = recipe.changed(name="", strategy="custom", lr=1e-3, film=(), instruments=False)
+    return hashlib.sha256(settled.to_json().encode()).hexdigest()
+
+
 def readings_url(run_id: str) -> str:
     """Where a browser asks for `readings`."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")

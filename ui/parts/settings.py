@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.recipe import AUGMENT_PRESETS, Augment, augment_name
 from ui import drafting, state
-from ui.parts import finder, notes, schedule
+from ui.parts import finder, notes, rates, schedule
 from ui.text import t
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -109,6 +109,7 @@ def _optimizer() -> None:
         )
     schedule.show()
     finder.show()
+    rates.show()
 
 
 def _loss() -> None:
