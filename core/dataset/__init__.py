@@ -1,8 +1,9 @@
 """Data sets: import, open, split, summarise. Free of torch; pixels for a network come from `core.dataset.pixels`."""
 
 from core.dataset.demos import DEMOS, Demo, sheet
+from core.dataset.edits import Edit, Standing, decide, holding, read_edits, standing, undo
 from core.dataset.importing import import_dataset
-from core.dataset.library import delete_dataset, list_datasets, open_dataset
+from core.dataset.library import delete_dataset, list_datasets, open_dataset, open_imported, open_like, pinned
 from core.dataset.quarantine import Refused
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split
 from core.dataset.splits import Splits, split
@@ -12,6 +13,7 @@ __all__ = [
     "DEMOS",
     "Dataset",
     "Demo",
+    "Edit",
     "Item",
     "Notice",
     "Refused",
@@ -19,13 +21,22 @@ __all__ = [
     "Split",
     "Splits",
     "Spread",
+    "Standing",
     "Summary",
+    "decide",
     "delete_dataset",
+    "holding",
     "import_dataset",
     "list_datasets",
     "open_dataset",
+    "open_imported",
+    "open_like",
+    "pinned",
     "problems",
+    "read_edits",
     "sheet",
     "split",
+    "standing",
     "summarise",
+    "undo",
 ]

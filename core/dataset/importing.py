@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.dataset import names
+from core.dataset.edits import FILE as EDITS
 from core.dataset.layout import arrange, suffix
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
 from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
@@ -215,6 +216,8 @@ def _publish(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
     if dataset.folder.exists():
         if there := _whole(dataset.folder, recipe):
             return _told_anew(there, dataset, folder, recipe)
+        with suppress(FileNotFoundError):  # what a person has decided outlives a set that is made anew
+            shutil.copyfile(dataset.folder / EDITS, folder / EDITS)
         shutil.rmtree(dataset.folder)
     if hasattr(os, "sync"):
         os.sync()  # one flush of all files: a power cut after the rename finds them whole

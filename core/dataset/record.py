@@ -37,6 +37,8 @@ class Item:
     """Pixels, upright."""
     height: int
     suffix: str
+    group: str = ""
+    """Images of one group stay in one split: a person said that they are copies of each other. '' for most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,10 @@ class Dataset:
     folder: Path = field(compare=False)
     created: str = field(compare=False)
     """UTC, ISO 8601."""
+    version: str = "original"
+    """Of the edits that a person has made since the import: `core.dataset.edits`."""
+    left_out: tuple[Item, ...] = field(default=(), compare=False)
+    """What a person has excluded in this version; the bytes are still there."""
 
     @property
     def demo(self) -> str | None:
@@ -75,7 +81,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of contents, labels and given splits, whatever the names and the order."""
+        """Hexadecimal SHA-256 of contents, labels, given splits and groups, whatever the names and the order."""
         return fingerprint(self.classes, self.items)
 
     def path(self, item: Item) -> Path:
@@ -103,7 +109,9 @@ class Dataset:
 
 def fingerprint(classes: tuple[str, ...], items: tuple[Item, ...]) -> str:
     """As `Dataset.fingerprint`."""
-    rows = sorted([item.sha256, classes[item.label], item.split or ""] for item in items)
+    rows = sorted(
+        [item.sha256, classes[item.label], item.split or "", *([item.group] if item.group else [])] for item in items
+    )
     return hashlib.sha256(orjson.dumps([list(classes), rows])).hexdigest()
 
 
