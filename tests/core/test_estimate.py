@@ -7,6 +7,7 @@ from core.errors import TrainingError
 from core.estimate import (
     BACKWARD,
     BUFFERS,
+    FOLDED,
     MOVED_BACKWARD,
     MOVED_FORWARD,
     STEP_SECONDS,
@@ -156,7 +157,7 @@ def test_frozen_blocks_are_paid_once_for_each_view_where_they_are_kept() -> None
     made = estimate(TREE, HEAD, recipe, images=100, flops_per_second=2e6)
     frozen = 3000 + MOVED_FORWARD * 57
     assert made.kept
-    assert made.seconds_once == pytest.approx(4 * 100 * frozen / 2e6)
+    assert made.seconds_once == pytest.approx(4 * 100 * FOLDED * frozen / 2e6)
     assert made.seconds_per_epoch == pytest.approx(100 * (work(TREE, HEAD, batch_size=5) - frozen) / 2e6 + 20 * STEP_SECONDS)
     assert made.seconds(10) == pytest.approx(made.seconds_once + 10 * made.seconds_per_epoch)
 
