@@ -256,19 +256,19 @@ def rate_sweep(
             line={"width": 2.4, "color": COLD if len(lines) == 1 else PALETTE[number % len(PALETTE)]},
             hovertemplate=f"{rate} %{{x:~g}}<br>{accuracy} %{{y:.1%}}<extra></extra>",
         )  # fmt: skip
+    seen = [reached for points in lines.values() for _, reached in points if reached is not None]
+    low, high = min([*seen, level or 1.0]), max([*seen, level or 0.0])
+    room = max(high - low, 0.05) * 0.1
     if level is not None:
         figure.add_hline(y=level, line={"width": 1.5, "dash": "dot", "color": PALETTE[2]})
         figure.add_annotation(
-            xref="paper", x=0.01, xanchor="left", y=level, yanchor="bottom", text=formula, showarrow=False,
-            font={"color": PALETTE[2]},
+            xref="paper", x=0.01, xanchor="left", y=level, yanchor="top" if 2 * level > low + high else "bottom",
+            text=formula, showarrow=False, font={"color": PALETTE[2]},
         )  # fmt: skip
     if best is not None:
         figure.add_vline(x=best, line={"width": 2, "color": WARM})
     figure.update_layout(height=240, margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=len(lines) > 1)
-    figure.update_xaxes(title=rate, type="log", dtick=1, exponentformat="power", fixedrange=True)
-    seen = [reached for points in lines.values() for _, reached in points if reached is not None]
-    low, high = min([*seen, level or 1.0]), max([*seen, level or 0.0])
-    room = max(high - low, 0.05) * 0.1
+    figure.update_xaxes(title=rate, type="log", dtick=1, tickformat="~g", fixedrange=True)
     figure.update_yaxes(
         title=accuracy, tickformat="~%", range=[max(0.0, low - room), min(1.0, high) + room], fixedrange=True
     )

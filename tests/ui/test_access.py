@@ -101,6 +101,7 @@ DATA_CALLS: dict[str, Callable[[str], Any]] = {
     "split_counts": lambda one: services.split_counts(Recipe(dataset=one)),
     "validation_items": lambda one: services.validation_items(Recipe(dataset=one), 9),
     "find_rate": lambda one: services.find_rate(Recipe(dataset=one), None),
+    "sweep_rates": lambda one: services.sweep_rates(Recipe(dataset=one)),
     "submit": lambda one: services.submit(Recipe(dataset=one)),
 }
 

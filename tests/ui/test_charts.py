@@ -54,3 +54,20 @@ def test_confusion_chart_is_coloured_by_the_share_of_the_row() -> None:
 )
 def test_a_name_in_a_chart_is_short_and_no_tag(name: str, shown: str) -> None:
     assert charts.shorten(name) == shown
+
+
+def test_a_sweep_of_rates_is_a_line_with_gaps_beside_what_needs_no_rate() -> None:
+    points = [(1e-4, 0.5), (1e-2, 0.9), (1.0, None)]
+    words = ("rate", "accuracy", "formula")
+    figure = charts.rate_sweep({"0.01": points}, 0.01, 0.8, words=words)
+    assert [(line.name, list(line.x), list(line.y)) for line in figure.data] == [
+        ("0.01", [1e-4, 1e-2, 1.0], [0.5, 0.9, None])
+    ]
+    assert {(shape.x0, shape.y0) for shape in figure.layout.shapes} == {(0, 0.8), (0.01, 0)}
+    assert [note.text for note in figure.layout.annotations] == ["formula"]
+    assert figure.layout.xaxis.type == "log"
+    low, high = figure.layout.yaxis.range
+    assert low < 0.5
+    assert high > 0.9
+    bare = charts.rate_sweep({"0": [(1e-4, None)], "0.1": [(1e-4, None)]}, None, None, words=words)
+    assert (len(bare.data), len(bare.layout.shapes), bare.layout.showlegend) == (2, 0, True)

@@ -125,7 +125,7 @@ def _footnotes(found: Any) -> list[str]:
         first -= 1
     while last + 1 < len(found.rates) and found.rates[last + 1] in near:
         last += 1
-    said = []
+    said = [t("rates.lucky")]
     if last > first:
         said.append(t("rates.plateau", low=f"{found.rates[first]:g}", high=f"{found.rates[last]:g}"))
     astray = [one.rate for one in found.tries if one.diverged]
@@ -138,7 +138,7 @@ def _footnotes(found: Any) -> list[str]:
 
 
 def _named(field: str) -> str:
-    return t(f"train.set.{field}") if has(f"train.set.{field}") else t(f"rates.field.{field}")
+    return t(f"rates.field.{field}") if has(f"rates.field.{field}") else t(f"train.set.{field}")
 
 
 def _take(rate: float) -> None:
