@@ -52,6 +52,7 @@ FLOORS = {
     "device": 5,
     "heads": 5,
     "estimate": 6,
+    "examine": 6,
     "evaluation": 4,
     "optim": 5,
     "augment": 5,

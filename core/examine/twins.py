@@ -1,0 +1,179 @@
+"""Twins: images that show one picture, however it was saved, cut a little or brightened. Knows pixels; no labels, no files.
+
+Candidates are found by a small description of what is finer than large areas of light; then the one is laid over the other
+as well as it goes (Lucas and Kanade 1981, two scales and two shifts) and the likeness of their details decides.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, grid_sample, interpolate, pad
+
+from core.errors import DataError
+
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601."""
+SMALL, COARSE = 24, 3.0
+"""Side of a description, and the sigma of the blur that is taken away from it."""
+SIDE, RIM = 48, 3
+"""Side of the images that are laid over each other, and how much of their edge does not count."""
+NEIGHBOURS = 6
+CANDIDATE = 0.7
+"""Likeness of descriptions from which on a pair is looked at."""
+ALIKE = 0.96
+"""Likeness of details of a pair of copies. Measured on six sets: copies (JPEG of quality 40, 2 % cut off, 20 % brighter or
+darker) lie above 0.96, unrelated pictures below 0.90; but where all pictures of a set are alike, those lie higher."""
+ROOM, STRICTEST = 0.1, 0.9925
+"""Of the way from the usual neighbour to equality that copies must lie within, in such a set; and the most that is asked."""
+SAMPLE = 400
+"""Images whose neighbours say what is usual."""
+STEPS, REACH = 4, 0.12
+"""Of laying over; and how far one may be shifted and stretched, in halves of the side."""
+TOGETHER = 256
+"""Pairs laid over each other at a time."""
+HUES = 0.08
+"""How much the colour of two copies may differ at one of 4 x 4 places, in shares of red and green."""
+
+
+def twins(
+    pixels: Tensor, plain: Tensor, progress: Callable[[float], None], cancelled: Callable[[], bool]
+) -> list[tuple[int, int, float]]:
+    """Pairs (first, second, likeness) of copies among pixels (N, 3, S, S) uint8. `plain` (N,): shows nothing, left out.
+
+    `progress` hears the share done. Raises DataError (`examine.cancelled`).
+    """
+    images = len(pixels)
+    near, likeness = _neighbours(pixels, plain, cancelled)
+    if near.shape[1] == 0:
+        return []
+    progress(0.3)
+    asked = ALIKE
+    if images > 2 * NEIGHBOURS and float(likeness[:, -1].median()) > CANDIDATE:
+        sample = torch.arange(0, images, max(1, images // SAMPLE))
+        pairs = [(int(one), int(other)) for one in sample for other in near[one]]
+        usual = float(_likeness(pixels, pairs, cancelled).view(len(sample), -1).min(dim=1).values.median())
+        asked = min(STRICTEST, max(ALIKE, 1 - ROOM * (1 - usual)))
+    progress(0.5)
+    rows, columns = (likeness >= CANDIDATE).nonzero(as_tuple=True)
+    pairs = sorted({(min(a, b), max(a, b)) for a, b in zip(rows.tolist(), near[rows, columns].tolist(), strict=True)})
+    alike = _likeness(pixels, pairs, cancelled)
+    return [(*pair, round(min(float(one), 1.0), 4)) for pair, one in zip(pairs, alike, strict=True) if one >= asked]
+
+
+def groups(pairs: Iterable[tuple[int, int, float]]) -> list[tuple[list[int], float]]:
+    """Images that hang together by `pairs`, sorted, each group with the likeness of its least alike pair."""
+    home: dict[int, list[int]] = {}
+    least: dict[int, float] = {}
+    for one, other, alike in pairs:
+        a, b = home.setdefault(one, [one]), home.setdefault(other, [other])
+        lowest = min(alike, least.pop(id(a), 1.0), least.pop(id(b), 1.0))
+        if a is not b:
+            a += b
+            home |= dict.fromkeys(b, a)
+        least[id(a)] = lowest
+    whole = {id(members): members for members in home.values()}
+    return sorted((sorted(members), least[key]) for key, members in whole.items())
+
+
+def _neighbours(pixels: Tensor, plain: Tensor, cancelled: Callable[[], bool]) -> tuple[Tensor, Tensor]:
+    """The most alike others of each image (N, K) by their descriptions, and their likenesses."""
+    described = torch.cat([_described(some) for some in torch.split(pixels, TOGETHER)])
+    described[plain] = 0.0
+    many = min(NEIGHBOURS, len(pixels) - 1)
+    near, likeness = [], []
+    for start in range(0, len(described), TOGETHER):
+        if cancelled():
+            raise DataError("examine.cancelled")
+        alike = described[start : start + TOGETHER] @ described.T
+        alike[torch.arange(len(alike)), torch.arange(start, start + len(alike))] = -1.0
+        found = alike.topk(many, dim=1)
+        near.append(found.indices)
+        likeness.append(found.values)
+    return torch.cat(near), torch.cat(likeness)
+
+
+def _described(pixels: Tensor) -> Tensor:
+    """(B, SMALL * SMALL) of length one."""
+    small = interpolate(_luma(pixels), size=(SMALL, SMALL), mode="bilinear", antialias=True)
+    fine = (small - _blurred(small, COARSE)).flatten(1)
+    return fine / (fine.norm(dim=1, keepdim=True) + 1e-6)
+
+
+def _likeness(pixels: Tensor, pairs: list[tuple[int, int]], cancelled: Callable[[], bool]) -> Tensor:
+    """(P,): how alike the details of each pair are, laid over each other; 0 where the colours are others."""
+    found = [torch.empty(0)]
+    for start in range(0, len(pairs), TOGETHER):
+        if cancelled():
+            raise DataError("examine.cancelled")
+        one, other = torch.tensor(pairs[start : start + TOGETHER]).T
+        a, b = pixels[one], pixels[other]
+        same_hues = (_hues(a) - _hues(b)).abs().flatten(1).amax(dim=1) < HUES
+        found.append(_laid_over(_sized(a), _sized(b)) * same_hues)
+    return torch.cat(found)
+
+
+def _laid_over(a: Tensor, b: Tensor) -> Tensor:
+    """(B,): likeness of the details of a and b (B, 1, SIDE, SIDE), b stretched and shifted to fit a."""
+    many = len(a)
+    line = torch.linspace(-1, 1, SIDE) * (1 - 1 / SIDE)
+    x, y = line.view(1, 1, -1).expand(many, SIDE, SIDE), line.view(1, -1, 1).expand(many, SIDE, SIDE)
+    fit = torch.zeros(many, 4)  # stretch and shift along x, then along y
+    goal, moved = _blurred(a, 1.0) - _blurred(a, 6.0), _blurred(b, 1.0) - _blurred(b, 6.0)
+    moved = moved * (_spread(goal) / (_spread(moved) + 1e-6))
+
+    def over(image: Tensor, mode: str) -> Tensor:
+        stretch_x, shift_x, stretch_y, shift_y = fit[:, :, None, None].unbind(1)
+        grid = torch.stack([x * (1 + stretch_x) + shift_x, y * (1 + stretch_y) + shift_y], dim=-1)
+        return grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
+
+    for _ in range(STEPS):
+        now = over(moved, "bilinear")
+        along_x = (now.roll(-1, 3) - now.roll(1, 3))[:, 0] * SIDE / 4
+        along_y = (now.roll(-1, 2) - now.roll(1, 2))[:, 0] * SIDE / 4
+        slope = torch.stack([along_x * x, along_x, along_y * y, along_y], dim=-1)[:, RIM:-RIM, RIM:-RIM].flatten(1, 2)
+        rest = (goal - now)[:, 0, RIM:-RIM, RIM:-RIM].flatten(1)
+        gram = slope.transpose(1, 2) @ slope
+        gram = gram + 1e-3 * torch.diag_embed(gram.diagonal(dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
+        step = torch.linalg.solve(gram, (slope * rest[..., None]).sum(dim=1))
+        fit = (fit + step.clamp(-0.05, 0.05)).clamp(-REACH, REACH)
+    details = a - _blurred(a, COARSE)
+    laid = over(b, "bicubic")
+    return torch.maximum(
+        _correlation(details, laid - _blurred(laid, COARSE)), _correlation(details, b - _blurred(b, COARSE))
+    )
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    inner = [image[:, :, RIM:-RIM, RIM:-RIM].flatten(1) for image in (a, b)]
+    one, other = (image - image.mean(dim=1, keepdim=True) for image in inner)
+    return (one * other).sum(dim=1) / (one.norm(dim=1) * other.norm(dim=1) + 1e-6)
+
+
+def _spread(images: Tensor) -> Tensor:
+    return images.flatten(1).std(dim=1).view(-1, 1, 1, 1)
+
+
+def _sized(pixels: Tensor) -> Tensor:
+    return interpolate(_luma(pixels), size=(SIDE, SIDE), mode="bilinear", antialias=True)
+
+
+def _luma(pixels: Tensor) -> Tensor:
+    """(B, 1, S, S) in [0, 255]."""
+    return (pixels.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def _hues(pixels: Tensor) -> Tensor:
+    """(B, 2, 4, 4): red and green as shares of the light."""
+    light = interpolate(pixels.float(), size=(4, 4), mode="bilinear", antialias=True) + 8
+    return light[:, :2] / light.sum(dim=1, keepdim=True)
+
+
+def _blurred(images: Tensor, sigma: float) -> Tensor:
+    """(B, 1, H, W), by a Gaussian; what lies outside is as the edge."""
+    reach = round(3 * sigma)
+    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
+    bell = (-(at**2) / (2 * sigma**2)).exp()
+    bell = bell / bell.sum()
+    images = conv2d(pad(images, (reach, reach, 0, 0), mode="replicate"), bell.view(1, 1, 1, -1))
+    return conv2d(pad(images, (0, 0, reach, reach), mode="replicate"), bell.view(1, 1, -1, 1))
