@@ -35,8 +35,8 @@ def swept(*tries: Try, **changes: Any) -> RateSweep:
     ranked = sorted((-(one.accuracy or 0.0), at) for at, one in enumerate(tries) if not one.diverged)
     fields: dict[str, Any] = {
         "rates": tuple(one.rate for one in tries), "decays": (0.01,), "tries": tries,
-        "ranked": tuple(at for _, at in ranked), "epochs": 3, "views": 1, "train_images": 20, "val_images": 8, "majority": 0.375, "ridge_left_out": 0.7,
-        "ridge": 0.75, "seconds": 2.0, "ready_seconds": 1.0, "apart": (),
+        "ranked": tuple(at for _, at in ranked), "epochs": 3, "views": 1, "train_images": 20, "val_images": 8,
+        "majority": 0.375, "ridge_left_out": 0.7, "ridge": 0.75, "seconds": 2.0, "ready_seconds": 1.0, "apart": (),
     }  # fmt: skip
     return RateSweep(**{**fields, **changes})
 
