@@ -263,7 +263,7 @@ def rate_sweep(
         figure.add_hline(y=level, line={"width": 1.5, "dash": "dot", "color": PALETTE[2]})
         figure.add_annotation(
             xref="paper", x=0.01, xanchor="left", y=level, yanchor="top" if 2 * level > low + high else "bottom",
-            text=formula, showarrow=False, font={"color": PALETTE[2]},
+            text=formula, showarrow=False,
         )  # fmt: skip
     if best is not None:
         figure.add_vline(x=best, line={"width": 2, "color": WARM})
