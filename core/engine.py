@@ -123,9 +123,12 @@ class Engine:
     # --- what pages ask for
 
     def submit(self, recipe: Recipe, *, owner: str = "") -> str:
-        """Queue a new run of the person `owner`; gives its id."""
+        """Queue a new run of the person `owner`, on the newest version of its data set; gives its id."""
+        from core.dataset import pinned
+
         if recipe.device == "auto" and self.device != "auto":
             recipe = recipe.changed(device=self.device)
+        recipe = recipe.changed(dataset=pinned(self.workspace, recipe.dataset))
         if self._train is None:
             check_room(recipe, self.workspace)
         run = self.store.create(recipe, owner=owner)

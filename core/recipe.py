@@ -96,7 +96,9 @@ class Recipe(_Frozen):
     """Everything a person chooses. Two equal recipes on one machine give equal runs."""
 
     # data
-    dataset: str = Field(default="", description="Id of a data set in the workspace, or 'demo:NAME'.")
+    dataset: str = Field(
+        default="", description="Id of a data set in the workspace, or 'demo:NAME'; with '@VERSION' as it was then."
+    )
     val_fraction: Fraction = 0.1
     test_fraction: Fraction = 0.1
     split_seed: int = Field(default=0, ge=0, lt=2**32)

@@ -54,30 +54,38 @@ def find(store: RunStore, text: str) -> Run:
 
 def check_data(text: str, workspace: Workspace) -> None:
     """Find out before anything slow is loaded that there is no such data. Raises DataError."""
-    from core.dataset import DEMOS, list_datasets, open_dataset
+    from core.dataset import DEMOS, open_dataset
 
     if text.startswith("demo:"):
-        if text.removeprefix("demo:") not in DEMOS:
+        if text.removeprefix("demo:") not in DEMOS:  # or "demo:street@VERSION", which is looked for
             open_dataset(workspace, text)
-    elif not Path(text).expanduser().exists() and all(dataset.id != text for dataset in list_datasets(workspace)):
+    elif not Path(text).expanduser().exists() and not _is_id(text, workspace):
         raise DataError("data.missing", path=text)
 
 
 def bring(text: str, workspace: Workspace, screen: Screen) -> "Dataset":
     """The data that a person means: a demo, a zip or folder, or the id of a set in the workspace."""
-    from core.dataset import import_dataset, list_datasets, open_dataset
+    from core.dataset import import_dataset, open_dataset
 
     path = Path(text).expanduser()
     progress = screen.progress("cli.preparing.data")
-    is_id = any(dataset.id == text for dataset in list_datasets(workspace))
-    if text.startswith("demo:") or (is_id and not path.exists()):
+    if text.startswith("demo:") or (_is_id(text, workspace) and not path.exists()):
         return open_dataset(workspace, text, progress=progress)
-    return import_dataset(path, workspace, progress=progress)
+    return open_dataset(workspace, import_dataset(path, workspace, progress=progress).id)
+
+
+def _is_id(text: str, workspace: Workspace) -> bool:
+    from core.dataset import list_datasets
+
+    return any(dataset.id == text.partition("@")[0] for dataset in list_datasets(workspace))
 
 
 def dataset_id(dataset: "Dataset") -> str:
-    """How a recipe names it."""
-    return f"demo:{dataset.demo}" if dataset.demo else dataset.id
+    """How a recipe names it, with its version if there ever was an edit."""
+    from core.dataset import read_edits
+
+    name = f"demo:{dataset.demo}" if dataset.demo else dataset.id
+    return f"{name}@{dataset.version}" if read_edits(dataset.folder) else name
 
 
 def model_file(store: RunStore, run: Run) -> Path:

@@ -21,6 +21,7 @@ from core.commands.shared import (
 )
 from core.console import Screen, complain, percent, plain, score_lines, table
 from core.errors import DataError, ThawError
+from core.events import Started
 from core.report import skipped_files
 from core.store import Run
 from core.words import say
@@ -42,7 +43,8 @@ def evaluate(args: argparse.Namespace, language: str) -> int:
         begin = time.perf_counter()
         dataset = bring(args.data, store.workspace, screen)
         found = _measure(file, dataset, store.workspace, screen)
-        known = _known_images(run, dataset, store.workspace)
+        started = [event for _, event in store.events(run.id) if isinstance(event, Started)]
+        known = _known_images(run, dataset, store.workspace, started[-1].fingerprint if started else None)
         screen.close()
         result = {
             "run": run.id,
@@ -65,12 +67,12 @@ def evaluate(args: argparse.Namespace, language: str) -> int:
         return 0
 
 
-def _known_images(run: Run, dataset: "Dataset", workspace: Workspace) -> dict[str, int] | None:
+def _known_images(run: Run, dataset: "Dataset", workspace: Workspace, fingerprint: str | None) -> dict[str, int] | None:
     """How many of these images lie in which split of the run, by content; None if its data set is not there any more."""
     from core.training.material import divide
 
     try:
-        own, splits = divide(run.recipe, workspace)
+        own, splits = divide(run.recipe, workspace, fingerprint)
     except ThawError:
         return None
     given = {item.sha256 for item in dataset.items}

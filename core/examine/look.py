@@ -84,7 +84,7 @@ def _filed_wrongly(dataset: Dataset, probabilities: np.ndarray, plain: Tensor, m
     labels = np.array([item.label for item in dataset.items])
     wrong = np.flatnonzero(doubtful(probabilities, labels, margin) & ~plain.numpy())
     best = probabilities.argmax(axis=1)
-    order = sorted(wrong, key=lambda at: (-probabilities[at, best[at]], dataset.items[at].sha256))
+    order: list[int] = sorted(wrong.tolist(), key=lambda at: (-probabilities[at, best[at]], dataset.items[at].sha256))
     return [
         Finding(
             "label",

@@ -83,6 +83,8 @@ def _found(
     """One finding an image, the clearest first."""
     if not always and which.sum() > max(1, USUAL * len(items)):
         return []
-    order = sorted(np.flatnonzero(which), key=lambda at: (numbers[at] if rising else -numbers[at], items[at].sha256))
+    order = sorted(
+        np.flatnonzero(which).tolist(), key=lambda at: (numbers[at] if rising else -numbers[at], items[at].sha256)
+    )
     suggestion: Suggestion = "exclude" if kind == "blank" else "look"
     return [Finding(kind, (items[at].sha256,), round(float(numbers[at]), 3), suggestion) for at in order]

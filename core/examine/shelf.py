@@ -1,4 +1,4 @@
-"""Shelf: examinations kept in the workspace's cache by the content that was examined. Knows files, not how things are found."""
+"""Shelf: examinations kept in the workspace's cache by what was examined. Knows files, not how things are found."""
 
 import hashlib
 import json

@@ -97,7 +97,8 @@ def _described(pixels: Tensor) -> Tensor:
     """(B, SMALL * SMALL) of length one."""
     small = interpolate(_luma(pixels), size=(SMALL, SMALL), mode="bilinear", antialias=True)
     fine = (small - _blurred(small, COARSE)).flatten(1)
-    return fine / (fine.norm(dim=1, keepdim=True) + 1e-6)
+    described: Tensor = fine / (fine.norm(dim=1, keepdim=True) + 1e-6)
+    return described
 
 
 def _likeness(pixels: Tensor, pairs: list[tuple[int, int]], cancelled: Callable[[], bool]) -> Tensor:
@@ -147,7 +148,8 @@ def _laid_over(a: Tensor, b: Tensor) -> Tensor:
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
     inner = [image[:, :, RIM:-RIM, RIM:-RIM].flatten(1) for image in (a, b)]
     one, other = (image - image.mean(dim=1, keepdim=True) for image in inner)
-    return (one * other).sum(dim=1) / (one.norm(dim=1) * other.norm(dim=1) + 1e-6)
+    alike: Tensor = (one * other).sum(dim=1) / (one.norm(dim=1) * other.norm(dim=1) + 1e-6)
+    return alike
 
 
 def _spread(images: Tensor) -> Tensor:

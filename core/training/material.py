@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core.augment import working_size
-from core.dataset import Dataset, Splits, open_dataset, split
+from core.dataset import Dataset, Splits, open_dataset, open_like, split
 from core.dataset.pixels import load_pixels
 from core.errors import TrainingError
 from core.events import Preparing
@@ -60,12 +60,13 @@ class Material:
     """The class most frequent in training, the first of equals."""
 
 
-def divide(recipe: Recipe, workspace: Workspace) -> tuple[Dataset, Splits]:
-    """The recipe's data set and its splits.
+def divide(recipe: Recipe, workspace: Workspace, fingerprint: str | None = None) -> tuple[Dataset, Splits]:
+    """The recipe's data set and its splits. With a `fingerprint` the version of the set that had it, if there is one.
 
     Raises DataError (`dataset.*`), TrainingError (`training.no_images`, `training.class_without_images`).
     """
-    dataset = open_dataset(workspace, recipe.dataset)
+    name = recipe.dataset
+    dataset = open_like(workspace, name, fingerprint) if fingerprint else open_dataset(workspace, name)
     splits = split(dataset, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.split_seed)
     if not splits.train:
         raise TrainingError("training.no_images", dataset=dataset.name)

@@ -33,7 +33,7 @@ def opened(
     """
     device = choose_device(recipe.device)
     state = checkpoint.load(resume) if resume else None
-    dataset, splits = divide(recipe, workspace)
+    dataset, splits = divide(recipe, workspace, state["fingerprint"] if state else None)
     tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
     the_plan = plan(tree, recipe.rules, epoch=1)
     if not the_plan.groups:
