@@ -5,8 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.recipe import AUGMENT_PRESETS, Augment, augment_name
-from ui import drafting, state
+from core.layers import within
+from core.recipe import AUGMENT_PRESETS, Augment, Recipe, augment_name
+from ui import drafting, services, state
 from ui.parts import finder, notes, rates, schedule
 from ui.text import t
 
@@ -125,12 +126,7 @@ def _keeping() -> None:
     """What keeps the network from learning by heart, and what it knew from being lost."""
     recipe = state.recipe()
     with st.container():
-        pull = next((rule.pull for rule in recipe.rules if rule.path == "" and rule.pull is not None), 0.0)
-        st.slider(
-            t("train.set.pull"), min_value=0.0, max_value=10.0, value=pull, step=0.1, help=t("train.set.pull.help"),
-            key=state.key("train", "pull"), on_change=_pulled, disabled=recipe.weights == "random",
-        )  # fmt: skip
-        notes.at_field("rules")
+        _pull(recipe)
     _share("dropout", high=0.9, step=0.05)
     _share("mixup", high=2.0, step=0.1)
     _share("cutmix", high=2.0, step=0.1)
@@ -144,11 +140,31 @@ def _keeping() -> None:
         notes.at_field("stochastic_depth")
 
 
-def _pulled() -> None:
-    """The pull of the whole network is a rule at its root."""
-    wanted = state.value(state.key("train", "pull"))
+def _pull(recipe: Recipe) -> None:
+    """How strongly the network, or a block of it, is drawn back to where it began: rules, the nearest one above counts."""
+    set_here = {rule.path: rule.pull for rule in recipe.rules if rule.pull is not None}
+    paths = ["", *(row.path for row in services.tree(recipe).rows), *set_here]
+    chosen = st.selectbox(
+        t("train.set.pull.where"), list(dict.fromkeys(paths)), key=state.key("train", "pull-where"),
+        format_func=lambda path: path or t("train.set.pull.all"), help=t("train.set.pull.where.help"),
+        disabled=recipe.weights == "random",
+    )  # fmt: skip
+    above = [path for path in set_here if within(chosen, path)]
+    strength = set_here[max(above, key=len)] if above else 0.0
+    st.slider(
+        t("train.set.pull"), min_value=0.0, max_value=10.0, value=strength, step=0.1, help=t("train.set.pull.help"),
+        key=state.key("train", "pull", chosen or "all"), on_change=_pulled, args=(chosen,),
+        disabled=recipe.weights == "random",
+    )  # fmt: skip
+    if others := [f"`{path}` {pull:g}" for path, pull in set_here.items() if path]:
+        st.caption(t("train.set.pull.set", blocks=", ".join(others)))
+    notes.at_field("rules")
+
+
+def _pulled(path: str) -> None:
+    wanted = state.value(state.key("train", "pull", path or "all"))
     if wanted is not None:
-        state.edit(rules=state.recipe().with_rule("", pull=float(wanted)).rules)
+        state.edit(rules=state.recipe().with_rule(path, pull=float(wanted)).rules)
 
 
 def _deepened() -> None:

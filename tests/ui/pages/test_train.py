@@ -141,11 +141,16 @@ def test_losses_averages_and_mixtures_edit_their_fields(ready: Recipe, draw: Dra
     assert "128" in captions(at), "four batches of 32 are learned from together"
 
 
-def test_the_pull_back_is_a_rule_of_the_whole_network(ready: Recipe, draw: Draw) -> None:
+def test_the_pull_back_is_a_rule_of_the_whole_network_or_of_a_block(ready: Recipe, draw: Draw) -> None:
     services.keep_draft(ready.changed(weights="bundled"))
     at = draw("train")
-    at.slider(key="train.pull").set_value(0.5).run()
+    at.slider(key="train.pull.all").set_value(0.5).run()
     assert draft(at).rules == (BlockRule(path="", pull=0.5),)
+    at.selectbox(key="train.pull-where").set_value("layer1").run()
+    assert at.slider(key="train.pull.layer1").value == 0.5, "what the network says holds for its blocks"
+    at.slider(key="train.pull.layer1").set_value(2.0).run()
+    assert draft(at).rules == (BlockRule(path="", pull=0.5), BlockRule(path="layer1", pull=2.0))
+    assert "`layer1` 2" in captions(at)
 
 
 def test_a_found_rate_can_be_taken(ready: Recipe, draw: Draw) -> None:
