@@ -36,6 +36,8 @@ PARTS, READY = 100, 80
 """What `progress` counts in all, and how much of it is done when the frozen blocks have spoken."""
 TOGETHER_NUMBERS = 2**25
 """Weights, or scores of one batch, that are held at once (128 MiB, of AdamW four times): more heads learn in groups."""
+BESIDE = 1.25
+"""Rates are neighbours up to this factor: two on either side among a hundred on four decades, none among twenty."""
 ROWS = 1024
 """Activations that go through what is frozen between the cut and the head at a time."""
 
@@ -70,7 +72,8 @@ class RateSweep:
     tries: tuple[Try, ...]
     """Rate by rate, each with every decay."""
     ranked: tuple[int, ...]
-    """Places in `tries` of those that did not diverge, the best first: as accurate as it gets, of equals by loss."""
+    """Places in `tries` of those that did not diverge, the best first: each counts as the least accurate of those `BESIDE`
+    it, of equals by loss. At high rates the accuracy jumps from one to the next, and rounding decides which is lucky."""
     epochs: int
     views: int
     """Of each training image; they take turns over the epochs."""
@@ -278,11 +281,16 @@ def _worth(accuracy: float, loss: float, *, by_loss: bool) -> tuple[float, float
 
 
 def _ranked(tries: Sequence[Try], *, by_loss: bool) -> tuple[int, ...]:
-    worths = [
-        (_worth(one.accuracy, one.loss, by_loss=by_loss), at)
-        for at, one in enumerate(tries)
-        if one.accuracy is not None and one.loss is not None
-    ]
+    """A neighbour that diverged was right never."""
+    worths = []
+    for at, one in enumerate(tries):
+        beside = [
+            other for other in tries if other.decay == one.decay and 1 / BESIDE <= other.rate / one.rate <= BESIDE
+        ]  # itself, too
+        accuracy = min(other.accuracy or 0.0 for other in beside)
+        loss = max(math.inf if other.loss is None else other.loss for other in beside)
+        if not one.diverged:
+            worths.append((_worth(accuracy, loss, by_loss=by_loss), at))
     return tuple(at for _, at in sorted(worths))
 
 

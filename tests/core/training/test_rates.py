@@ -1,6 +1,7 @@
 """A sweep foretells what a training would reach, at a hundred rates at once, and leaves nothing behind but what helps it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from core.errors import RecipeError, TrainingError
 from core.events import EpochDone, Kept
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.training.features import Features
-from core.training.rates import RateSweep, Try, _grid, sweep_rates
+from core.training.rates import RateSweep, Try, _grid, _ranked, sweep_rates
 from core.workspace import Workspace
 
 HEAD = "fc"
@@ -90,6 +91,17 @@ def test_what_lies_between_the_cut_and_the_head_is_gone_through(
     story = run(recipe.changed(lr=found.tries[1].rate))
     assert story.of(Kept)[0].block != "classifier.2"
     assert story.of(EpochDone)[-1].val_loss == pytest.approx(found.tries[1].last_loss, rel=1e-4)
+
+
+def test_a_lucky_rate_among_worse_ones_is_not_the_best() -> None:
+    accuracies = [0.5, 0.8, 0.9, 0.9, 0.9, 0.8, 0.7, 0.95, 0.6, None, 0.99]
+    tries = [Try(1.1**at, 0.0, 1, one, one, one, one, one, one is None) for at, one in enumerate(accuracies)]
+    assert _ranked(tries, by_loss=False)[0] == 3
+    assert 9 not in _ranked(tries, by_loss=False), "it diverged"
+    apart = [replace(one, rate=2.0**at) for at, one in enumerate(tries)]
+    assert _ranked(apart, by_loss=False)[:2] == (10, 7), "rates that are far apart say nothing of each other"
+    other_decay = [*apart, replace(tries[2], decay=0.1, accuracy=1.0)]
+    assert _ranked(other_decay, by_loss=False)[0] == 11
 
 
 def test_groups_of_heads_give_what_all_together_give(

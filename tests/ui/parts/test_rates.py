@@ -1,11 +1,15 @@
 """A hundred rates on the page: offered while only the head learns, said in a sentence, taken with a button."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.dataset import import_dataset
 from core.recipe import BlockRule, Recipe
 from core.training.rates import RateSweep, Try
 from core.words import catalogue, say
@@ -18,10 +22,18 @@ HEAD_ALONE = (BlockRule(path="", trainable=False), BlockRule(path="fc", trainabl
 
 
 @pytest.fixture
-def ready(house: Workspace, flowers: str) -> Recipe:
-    """A draft in which only the head learns."""
+def ready(house: Workspace, tmp_path: Path) -> Recipe:
+    """A draft in which only the head learns, of pictures that are told apart by their colour."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("blue", "green", "red")):
+        (tmp_path / "colours" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+            pixels[..., 2 - label] += 100
+            Image.fromarray(pixels).save(tmp_path / "colours" / name / f"{number}.png")
     fields = {"backbone": "thaw-small", "weights": "bundled", "image_size": 32, "epochs": 3}
-    recipe = Recipe(dataset=flowers, rules=HEAD_ALONE, val_fraction=0.3, **fields)
+    dataset = import_dataset(tmp_path / "colours", house)
+    recipe = Recipe(dataset=dataset.id, rules=HEAD_ALONE, val_fraction=0.3, **fields)
     services.keep_draft(recipe)
     return recipe
 
