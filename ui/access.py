@@ -128,7 +128,7 @@ class Access:
         """Raises DataError (`dataset.unknown`) if this person may not use that data set, whether it exists or not."""
         if dataset_id.startswith(DEMO) or self.keeps():
             return
-        if self.accounts.owners().get(dataset_id) not in (self.owner(), EVERYBODY):
+        if self.accounts.owners().get(dataset_id.partition("@")[0]) not in (self.owner(), EVERYBODY):
             raise unknown(dataset_id)
 
     def datasets(self, ids: list[str]) -> list[str]:

@@ -8,6 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from core.dataset import Dataset
 from core.images import decode
 from core.recipe import AUGMENT_PRESETS, Recipe
 from ui import services
@@ -21,15 +22,24 @@ def preview(recipe: Recipe, many: int = 8) -> tuple[bytes, ...]:
 
     Takes seconds while torch is not there yet. Raises DataError.
     """
-    known = ("preview", recipe.dataset, recipe.image_size, recipe.fit, recipe.augment.model_dump_json(), recipe.seed, many)
-    return services.remembered(known, lambda: _preview(recipe, many))
+    data = services.dataset(recipe.dataset)
+    known = (
+        "preview",
+        data.id,
+        data.version,
+        recipe.image_size,
+        recipe.fit,
+        recipe.augment.model_dump_json(),
+        recipe.seed,
+        many,
+    )
+    return services.remembered(known, lambda: _preview(recipe, data, many))
 
 
-def _preview(recipe: Recipe, many: int) -> tuple[bytes, ...]:
+def _preview(recipe: Recipe, data: Dataset, many: int) -> tuple[bytes, ...]:
     from core.augment import preview as changed
     from core.augment import working_size
 
-    data = services.dataset(recipe.dataset)
     different = (
         many if recipe.augment == AUGMENT_PRESETS["none"] else many // 2
     )  # the others show the same ones changed again

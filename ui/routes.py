@@ -29,7 +29,7 @@ PLOTLY_URL = f"/vendor/plotly-{plotly.__version__}.min.js"
 FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 
 RUN_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-DATASET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,79}")
+DATASET_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,79}(@[a-z0-9]{1,20})?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 THUMB_SIDES = (64, 96, 128, 160, 192, 256, 384)
 IMAGE_SIDE = 2048

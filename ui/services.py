@@ -284,15 +284,21 @@ def picture(dataset_id: str, sha256: str) -> tuple["Dataset", "Item"] | None:
     here.access.check_dataset(dataset_id)
     if dataset_id not in here.pictures:
         dataset = open_dataset(here.workspace, dataset_id)
-        here.pictures[dataset_id] = dataset, {item.sha256: item for item in dataset.items}
+        here.pictures[dataset_id] = dataset, {item.sha256: item for item in (*dataset.left_out, *dataset.items)}
     dataset, items = here.pictures[dataset_id]
     item = items.get(sha256)
     return None if item is None else (dataset, item)
 
 
 def forget_pictures(dataset_id: str) -> None:
-    """To be called when a data set is deleted or made anew."""
-    _here().pictures.pop(dataset_id, None)
+    """To be called when a data set is deleted, made anew or decided about: all its versions and names are read again."""
+    pictures = _here().pictures
+    for known in [one for one in pictures if _bare(one) == _bare(dataset_id)]:
+        pictures.pop(known, None)
+
+
+def _bare(dataset_id: str) -> str:
+    return dataset_id.partition("@")[0].replace("demo:", "demo-", 1)
 
 
 def remembered(key: Hashable, make: Callable[[], T]) -> T:

@@ -59,8 +59,13 @@ def _sentence(key: str, values: dict[str, Value]) -> str:
 
 def set_title(dataset_id: str, name: str) -> str:
     """The name of a data set, not yet `plain`: a demo's in the current language, any other as the person gave it."""
-    key = f"demo.{dataset_id.removeprefix('demo:').removeprefix('demo-')}.title"
+    key = f"demo.{dataset_id.partition('@')[0].removeprefix('demo:').removeprefix('demo-')}.title"
     return t(key) if dataset_id.startswith(("demo:", "demo-")) and has(key) else name
+
+
+def version(code: str) -> str:
+    """A version of a data set: `original`, or of the decisions made since."""
+    return t("examine.version.original") if code == "original" else t("examine.version", version=code)
 
 
 def strategy(name: str) -> str:

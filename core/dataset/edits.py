@@ -41,7 +41,7 @@ class Edit:
     images: tuple[str, ...]
     """SHA-256 of the images it is about."""
     label: str = ""
-    """relabel: the class that they belong to."""
+    """relabel: the class that they belong to; ignore: the class it is about, where it is about no image."""
     kind: str = ""
     """The kind of finding that it answers; '' if none."""
     undoes: int = 0
@@ -58,7 +58,7 @@ class Standing:
     groups: dict[str, str] = field(default_factory=dict)
     """Image to the name of its group, which stays in one split."""
     ignored: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
-    """Findings that a person has looked at and let be: kind and images."""
+    """Findings that a person has looked at and let be: kind and images, or class where it is about none."""
 
     @property
     def version(self) -> str:
@@ -117,7 +117,7 @@ def standing(edits: Sequence[Edit]) -> Standing:
             members = {sha for sha, name in groups.items() if name in joined} | set(edit.images)
             groups |= dict.fromkeys(members, min(members))
         else:
-            ignored.add((edit.kind, edit.images))
+            ignored.add((edit.kind, edit.images or (edit.label,)))
     return Standing(frozenset(excluded), labels, groups, frozenset(ignored))
 
 

@@ -15,7 +15,7 @@ def still_open(found: Examination, dataset: Dataset, now: Standing) -> tuple[Fin
     left: list[Finding] = []
     for finding in found.findings:
         images = tuple(sha for sha in finding.images if sha in labels)
-        if (finding.kind, finding.images) in now.ignored or (finding.images and not images):
+        if (finding.kind, finding.images or (finding.label,)) in now.ignored or (finding.images and not images):
             continue
         if finding.kind == "label" and (images[0] in now.labels or dataset.classes[labels[images[0]]] == finding.label):
             continue

@@ -5,7 +5,7 @@ import streamlit as st
 from core.dataset import Dataset
 from core.errors import ThawError
 from ui import navigation, services, state
-from ui.parts import divide, intake, look, notes, shelf
+from ui.parts import divide, examine, intake, look, notes, shelf
 from ui.text import plain, set_title, t
 
 
@@ -49,8 +49,8 @@ def _chosen() -> Dataset | None:
 def _look(dataset_id: str, data: Dataset) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.header(plain(set_title(dataset_id, data.name)), anchor=False, width="content")
-        if data.demo is None and services.may_delete_dataset(dataset_id):
-            shelf.removal(dataset_id, data)
+        if data.demo is None and services.may_delete_dataset(data.id):
+            shelf.removal(data.id, data)
     if data.demo is not None:
         look.lesson(data.demo)
     look.figures(dataset_id, data)
@@ -66,6 +66,8 @@ def _look(dataset_id: str, data: Dataset) -> None:
     if data.skipped:
         st.subheader(t("data.skipped"), anchor=False)
         look.skipped(data.skipped, key=state.key("data", "skipped"))
+    with st.container(border=True, key=state.key("data", "check")):
+        examine.show(dataset_id, data)
     with st.container(border=True, key=state.key("data", "divide")):
         st.subheader(t("data.divide"), anchor=False)
         divide.show(data)

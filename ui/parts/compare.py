@@ -9,7 +9,7 @@ from core.recipe import augment_name
 from core.run import Run
 from ui import charts, outcomes, services, state
 from ui.parts import learned, run_rows
-from ui.text import duration, has, percent, set_title, strategy, t
+from ui.text import duration, has, percent, set_title, strategy, t, version
 
 CURVES = ("val_accuracy", "train_accuracy", "val_loss", "train_loss")
 
@@ -121,7 +121,8 @@ def _value(field: str, value: Any) -> str:
     if field == "strategy":
         return strategy(value)
     if field == "dataset":
-        return set_title(value, services.dataset_name(value)) or str(value)
+        name = set_title(value, services.dataset_name(value)) or str(value)
+        return f"{name} ({version(value.partition('@')[2])})" if "@" in value else name
     if isinstance(value, bool):
         return t("runlist.yes" if value else "runlist.no")
     if isinstance(value, float):

@@ -20,7 +20,7 @@ def show() -> None:
         found = services.dataset_if_ready(dataset_id)
         missing |= found is None
         items.append(card(dataset_id, found))
-    chosen = state.recipe().dataset
+    chosen = state.recipe().dataset.partition("@")[0]
     cards(
         items,
         key=state.key("data", "shelf"),
