@@ -4,12 +4,13 @@ import os
 import platform
 import shutil
 import sqlite3
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
 
-from core.errors import ThawError
+from core.errors import StoreError, ThawError
 from core.store import RunStore
 from core.workspace import Workspace
 
@@ -73,6 +74,7 @@ def _contents(workspace: Workspace, problems: list[str]) -> dict[str, Any]:
     from core.dataset import list_datasets
 
     try:
+        _look_through(workspace)  # opening a damaged one would set it aside: that is the server's work
         store = RunStore(workspace)
         try:
             runs = len(store.runs())
@@ -82,6 +84,20 @@ def _contents(workspace: Workspace, problems: list[str]) -> dict[str, Any]:
     except ThawError as error:
         problems.append(str(error))
         return {}
+
+
+def _look_through(workspace: Workspace) -> None:
+    """Raises StoreError (`store.damaged`)."""
+    if not workspace.database.exists():
+        return
+    wrong = StoreError("store.damaged", path=str(workspace.database))
+    try:
+        with closing(sqlite3.connect(f"{workspace.database.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = db.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise wrong from error
+    if found != ("ok",):
+        raise wrong
 
 
 def _weights(workspace: Workspace, problems: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import streamlit as st
@@ -71,10 +72,19 @@ class PretendedEngine:
         return self._curves[run_id]
 
 
+class PretendedStore:
+    """Knows the same runs; they belong to nobody."""
+
+    def run(self, run_id: str) -> SimpleNamespace:
+        if run_id not in (LIVE, DONE, EMPTY):
+            raise StoreError("run.unknown", run=run_id)
+        return SimpleNamespace(id=run_id, owner="")
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     workspace = open_workspace(sys.argv[2])
-    services.open(cast(Any, PretendedEngine()), cast(Any, None), workspace)
+    services.open(cast(Any, PretendedEngine()), cast(Any, PretendedStore()), workspace)
     yield
     services.close()
 
