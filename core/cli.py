@@ -1,4 +1,4 @@
-"""The command line: `thaw ui|train|find-rate|sweep|resume|evaluate|predict|export|runs|doctor|backup|restore|convert|users`.
+"""The command line: `thaw ui|examine|train|find-rate|sweep|resume|evaluate|predict|export|runs|doctor|backup|restore|…`.
 
 Knows arguments, languages, statuses. Imports nothing heavy before a command needs it, and sets the thread environment before
 torch can be imported. Every failure is a sentence of cause and one of remedy on standard error; a traceback goes to a log
@@ -28,6 +28,7 @@ STRATEGIES = (
 )  # fmt: skip
 FORMATS = ("safetensors", "onnx")
 MODULES = {
+    "examine": "examine",
     "train": "train",
     "find-rate": "find",
     "sweep": "sweep",
@@ -115,6 +116,7 @@ def parser(tongue: str) -> argparse.ArgumentParser:
     ui.add_argument("--cert", metavar="FILE", help=words("cert"))
     ui.add_argument("--key", metavar="FILE", help=words("key"))
 
+    command("examine", data=None).add_argument("--json", metavar="FILE", help=words("examined"))
     train, finder, sweep = (command(name, data=None) for name in ("train", "find-rate", "sweep"))
     for made in (train, finder, sweep):
         made.add_argument("--recipe", metavar="FILE", help=words("recipe"))

@@ -96,6 +96,14 @@ def make(dataset_id: str, act: Act, images: Sequence[str], *, label: str = "", k
     return made
 
 
+def keep_together(dataset_id: str, findings: Sequence[Finding]) -> None:
+    """Each finding's copies in one split, one decision each. Raises as `make`."""
+    own = _own(dataset_id)
+    for finding in findings:
+        decide(own, "together", finding.images, kind=finding.kind)
+    _renew(dataset_id, "together")
+
+
 def take_back(dataset_id: str, number: int) -> None:
     """Undo a decision. Raises DataError: `edit.*`, `dataset.unknown` if it is about somebody else's images."""
     undo(_own(dataset_id), number)

@@ -20,6 +20,8 @@ ON_A_PAGE = 6
 """Findings shown at a time."""
 PICTURES = 4
 """Of one finding."""
+SUREST = 0.99
+"""Nothing is said to be surer."""
 UNDOABLE = 30
 """Decisions listed, the newest ones."""
 
@@ -40,20 +42,25 @@ def show(dataset_id: str, data: Dataset) -> None:
         _ended(job)
     notes.at_field("examine")
     found = examining.result(dataset_id)
-    if found is None or not found.current:
-        if found is not None and found.found:
-            st.caption(f":material/history: {t('examine.stale')}")
-        label = t("examine.go", n=count(len(data.items))) if found is None else t("examine.again")
-        st.button(
-            label,
-            key=state.key("data", "examine"),
-            on_click=partial(_begin, dataset_id),
-            icon=":material/search_check:",
-            type="primary" if found is None else "secondary",
-        )
-    if found is not None:
+    if found is None:
+        _go(dataset_id, t("examine.go", n=count(len(data.items))), first=True)
+    else:
         _found(dataset_id, data, found)
+    if found is not None and not found.current:  # below, so that nothing moves at the first decision
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _go(dataset_id, t("examine.again"), first=False)
+            st.caption(f":material/history: {t('examine.stale')}", width="content")
     _decided(dataset_id)
+
+
+def _go(dataset_id: str, label: str, *, first: bool) -> None:
+    st.button(
+        label,
+        key=state.key("data", "examine"),
+        on_click=partial(_begin, dataset_id),
+        icon=":material/search_check:",
+        type="primary" if first else "secondary",
+    )
 
 
 def _begin(dataset_id: str) -> None:
@@ -195,11 +202,11 @@ def _card(dataset_id: str, data: Dataset, finding: Finding, known: dict[str, Ite
         side=108 if len(images) > 1 else 132,
         fit="contain" if finding.kind in {"shape", "tiny"} else "cover",
     )
-    if not several:
-        st.markdown(t("examine.filed", label=f"**{plain(data.classes[images[0].label])}**"))
+    lines = [] if several else [t("examine.filed", label=f"**{plain(data.classes[images[0].label])}**")]
     if finding.kind == "label":
-        looks = t("examine.looks", label=f"**{plain(finding.label)}**")
-        st.markdown(f"{looks} · {t('examine.sure', share=percent(finding.number, 0))}")
+        looks, sure = t("examine.looks", label=f"**{plain(finding.label)}**"), min(finding.number, SUREST)
+        lines.append(f"{looks} · {t('examine.sure', share=percent(sure, 0))}")
+    st.markdown("  \n".join(lines))
     _buttons(dataset_id, data, finding, mine)
 
 
@@ -271,8 +278,7 @@ def _decide(dataset_id: str, act: examining.Act, images: Sequence[str], label: s
 
 
 def _decide_all(dataset_id: str, findings: Sequence[Finding]) -> None:
-    for finding in findings:
-        _decide(dataset_id, "together", finding.images, "", finding.kind)
+    _try(lambda: examining.keep_together(dataset_id, findings))
 
 
 def _take_back(dataset_id: str, number: int) -> None:
