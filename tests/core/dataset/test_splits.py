@@ -1,7 +1,10 @@
 """Splits are fair, repeatable, true to what the source gave, and never share a picture."""
 
 import hashlib
+import random
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.dataset import Dataset, Item, Split, import_dataset, split
+from core.dataset.record import SPLITS
 from core.workspace import Workspace
 
 
@@ -110,3 +114,35 @@ def test_sign_digits_split_8_to_1_to_1(workspace: Workspace, real_data: Path) ->
     splits = split(data, val_fraction=0.1, test_fraction=0.1, seed=0)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (1646, 208, 208)
     assert set(per_class(data, splits.test).values()) == {20, 21}
+
+
+def grouped(data: Dataset, groups: list[set[int]]) -> Dataset:
+    names = {index: f"group-{number}" for number, group in enumerate(groups) for index in group}
+    items = tuple(replace(item, group=names.get(index, "")) for index, item in enumerate(data.items))
+    return replace(data, items=items)
+
+
+def test_no_group_is_ever_in_two_splits_of_a_thousand_random_sets() -> None:
+    for seed in range(1000):
+        dice = random.Random(seed)
+        counts = {label: dice.randint(1, 12) for label in "abcd"[: dice.randint(1, 4)]}
+        order = [(label, n) for label, count in counts.items() for n in range(count)]
+        said = {one: dice.choice(SPLITS) for one in dice.sample(order, min(len(order), dice.randint(0, 4)))}
+        indices = dice.sample(range(len(order)), len(order))
+        cuts = sorted(dice.sample(range(len(order) + 1), min(len(order), 6)))
+        groups = [set(indices[begin:end]) for begin, end in pairwise(cuts)]
+        splits = split(grouped(dataset(counts, said), groups), val_fraction=0.2, test_fraction=0.2, seed=seed)
+        parts = [set(splits.train), set(splits.val), set(splits.test)]
+        assert sorted(index for part in parts for index in part) == list(range(len(order)))
+        assert all(sum(bool(part & group) for part in parts) == 1 for group in groups)
+
+
+def test_copies_follow_the_one_that_is_sealed() -> None:
+    data = grouped(dataset({"a": 10, "b": 10}, {("a", 0): "train", ("a", 1): "test", ("a", 2): "val"}), [{0, 1, 2, 15}])
+    assert {0, 1, 2, 15} <= set(split(data, val_fraction=0.1, test_fraction=0.1, seed=0).test)
+
+
+def test_one_of_each_drawn_split_remains_though_all_are_in_groups() -> None:
+    data = grouped(dataset({"a": 9, "b": 9}), [{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}, {12, 13, 14}, {15, 16, 17}])
+    splits = split(data, val_fraction=0.1, test_fraction=0.1, seed=0)
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [6, 6, 6]
