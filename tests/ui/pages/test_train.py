@@ -158,7 +158,7 @@ def test_a_found_rate_can_be_taken(ready: Recipe, draw: Draw) -> None:
     at.button(key="train.find").click().run()
     job = services.find_job(draft(at), None)
     assert job is not None
-    assert job.wait(60)
+    assert job.wait(240)
     assert job.error is None
     at.run()
     assert job.result.suggestion is not None
