@@ -5,10 +5,11 @@ as well as it goes (Lucas and Kanade 1981, two scales and two shifts) and the li
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, grid_sample, interpolate, pad
+from torch.nn.functional import grid_sample, interpolate
 
 from core.errors import DataError
 
@@ -23,11 +24,10 @@ CANDIDATE = 0.7
 """Likeness of descriptions from which on a pair is looked at."""
 ALIKE = 0.96
 """Likeness of details of a pair of copies. Measured on six sets: copies (JPEG of quality 40, 2 % cut off, 20 % brighter or
-darker) lie above 0.96, unrelated pictures below 0.90; but where all pictures of a set are alike, those lie higher."""
+darker) lie above 0.96, unrelated pictures below 0.90; but an image with many that are much like it (one layout, one blob)
+asks for more."""
 ROOM, STRICTEST = 0.1, 0.9925
-"""Of the way from the usual neighbour to equality that copies must lie within, in such a set; and the most that is asked."""
-SAMPLE = 400
-"""Images whose neighbours say what is usual."""
+"""Of the way from its NEIGHBOURS-th neighbour to equality that a copy of an image must lie within; and the most asked."""
 STEPS, REACH = 4, 0.12
 """Of laying over; and how far one may be shifted and stretched, in halves of the side."""
 TOGETHER = 256
@@ -48,17 +48,16 @@ def twins(
     if near.shape[1] == 0:
         return []
     progress(0.3)
-    asked = ALIKE
-    if images > 2 * NEIGHBOURS and float(likeness[:, -1].median()) > CANDIDATE:
-        sample = torch.arange(0, images, max(1, images // SAMPLE))
-        pairs = [(int(one), int(other)) for one in sample for other in near[one]]
-        usual = float(_likeness(pixels, pairs, cancelled).view(len(sample), -1).min(dim=1).values.median())
-        asked = min(STRICTEST, max(ALIKE, 1 - ROOM * (1 - usual)))
-    progress(0.5)
-    rows, columns = (likeness >= CANDIDATE).nonzero(as_tuple=True)
-    pairs = sorted({(min(a, b), max(a, b)) for a, b in zip(rows.tolist(), near[rows, columns].tolist(), strict=True)})
-    alike = _likeness(pixels, pairs, cancelled)
-    return [(*pair, round(min(float(one), 1.0), 4)) for pair, one in zip(pairs, alike, strict=True) if one >= asked]
+    rows, places = (likeness >= CANDIDATE).nonzero(as_tuple=True)
+    seen = [(min(a, b), max(a, b)) for a, b in zip(rows.tolist(), near[rows, places].tolist(), strict=True)]
+    pairs = sorted(set(seen))
+    alike = _likeness(pixels, pairs, lambda share: progress(0.3 + 0.7 * share), cancelled)
+    known = dict(zip(pairs, alike.tolist(), strict=True))
+    laid = torch.zeros_like(likeness)
+    laid[rows, places] = torch.tensor([known[pair] for pair in seen])
+    usual = laid.min(dim=1).values if near.shape[1] == NEIGHBOURS else torch.zeros(images)
+    asked = (1 - ROOM * (1 - usual)).clamp(ALIKE, STRICTEST).tolist()
+    return [(a, b, round(min(one, 1.0), 4)) for (a, b), one in known.items() if one >= max(asked[a], asked[b])]
 
 
 def groups(pairs: Iterable[tuple[int, int, float]]) -> list[tuple[list[int], float]]:
@@ -101,7 +100,9 @@ def _described(pixels: Tensor) -> Tensor:
     return described
 
 
-def _likeness(pixels: Tensor, pairs: list[tuple[int, int]], cancelled: Callable[[], bool]) -> Tensor:
+def _likeness(
+    pixels: Tensor, pairs: list[tuple[int, int]], progress: Callable[[float], None], cancelled: Callable[[], bool]
+) -> Tensor:
     """(P,): how alike the details of each pair are, laid over each other; 0 where the colours are others."""
     found = [torch.empty(0)]
     for start in range(0, len(pairs), TOGETHER):
@@ -111,6 +112,7 @@ def _likeness(pixels: Tensor, pairs: list[tuple[int, int]], cancelled: Callable[
         a, b = pixels[one], pixels[other]
         same_hues = (_hues(a) - _hues(b)).abs().flatten(1).amax(dim=1) < HUES
         found.append(_laid_over(_sized(a), _sized(b)) * same_hues)
+        progress(min(1.0, (start + TOGETHER) / len(pairs)))
     return torch.cat(found)
 
 
@@ -172,10 +174,18 @@ def _hues(pixels: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor, sigma: float) -> Tensor:
-    """(B, 1, H, W), by a Gaussian; what lies outside is as the edge."""
-    reach = round(3 * sigma)
-    at = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    bell = (-(at**2) / (2 * sigma**2)).exp()
-    bell = bell / bell.sum()
-    images = conv2d(pad(images, (reach, reach, 0, 0), mode="replicate"), bell.view(1, 1, 1, -1))
-    return conv2d(pad(images, (0, 0, reach, reach), mode="replicate"), bell.view(1, 1, -1, 1))
+    """(B, 1, H, H), by a Gaussian; what lies outside is as the edge."""
+    bells = _bells(images.shape[-1], sigma)
+    return bells @ images @ bells.T
+
+
+@lru_cache(maxsize=8)
+def _bells(side: int, sigma: float) -> Tensor:
+    """(side, side): each row the shares of the points of a line that make up the blurred one."""
+    at = torch.arange(side, dtype=torch.float64)
+    reach = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, dtype=torch.float64)
+    bell = (-(reach**2) / (2 * sigma**2)).exp()
+    shares = torch.zeros(side, side, dtype=torch.float64)
+    where = (at[:, None] + reach).clamp(0, side - 1).long()
+    shares.scatter_add_(1, where, (bell / bell.sum()).expand(side, -1).contiguous())
+    return shares.float()
