@@ -32,6 +32,8 @@ STEPS, REACH = 4, 0.12
 """Of laying over; and how far one may be shifted and stretched, in halves of the side."""
 TOGETHER = 256
 """Pairs laid over each other at a time."""
+OUTSTANDING = 3.0
+"""Times the third quartile of the details of an image: more than that is as much."""
 HUES = 0.08
 """How much the colour of two copies may differ at one of 4 x 4 places, in shares of red and green."""
 
@@ -140,11 +142,15 @@ def _laid_over(a: Tensor, b: Tensor) -> Tensor:
         gram = gram + 1e-3 * torch.diag_embed(gram.diagonal(dim1=1, dim2=2)) + 1e-6 * torch.eye(4)
         step = torch.linalg.solve(gram, (slope * rest[..., None]).sum(dim=1))
         fit = (fit + step.clamp(-0.05, 0.05)).clamp(-REACH, REACH)
-    details = a - _blurred(a, COARSE)
-    laid = over(b, "bicubic")
-    return torch.maximum(
-        _correlation(details, laid - _blurred(laid, COARSE)), _correlation(details, b - _blurred(b, COARSE))
-    )
+    details = _details(a)
+    return torch.maximum(_correlation(details, _details(over(b, "bicubic"))), _correlation(details, _details(b)))
+
+
+def _details(images: Tensor) -> Tensor:
+    """(B, 1, SIDE, SIDE): what is finer than COARSE; cut off, so that one black bar does not outweigh all the rest."""
+    fine = images - _blurred(images, COARSE)
+    most = OUTSTANDING * fine.abs().flatten(1).quantile(0.75, dim=1).view(-1, 1, 1, 1)
+    return fine.clamp(-most, most)
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:

@@ -77,3 +77,14 @@ def test_pairs_that_hang_together_are_one_group() -> None:
     found = [(0, 1, 0.99), (4, 5, 0.97), (1, 2, 0.98), (2, 4, 0.975), (8, 9, 1.0)]
     assert groups(found) == [([0, 1, 2, 4, 5], 0.97), ([8, 9], 1.0)]
     assert groups([]) == []
+
+
+def test_two_pictures_with_the_same_black_bar_are_no_copies(
+    drawn: Draw, saved: Callable[..., bytes], soft: Callable[..., Image.Image]
+) -> None:
+    barred = []
+    for number in range(6):
+        image = np.asarray(soft(drawn(number))).copy()
+        image[:16] = 0
+        barred.append(saved(Image.fromarray(image)))
+    assert pairs(pixels(barred)) == []
