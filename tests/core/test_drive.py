@@ -258,7 +258,9 @@ def test_a_watcher_that_fails_ends_the_training_too(store: RunStore) -> None:
     assert store.run(run.id).state == "failed"
 
 
-def test_a_store_that_cannot_write_pauses_the_run_when_it_can_again(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_write_pauses_the_run_when_it_can_again(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     append, refused = store.append, []
 
     def full(run_id: str, events: list[Event], **more: object) -> int:
