@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from core import engine as module
 from core import vitals
+from core.dataset import decide, import_dataset, open_dataset
 from core.engine import Engine
 from core.errors import CheckpointError, StoreError
 from core.events import Command, Discard, Ended, Event, Notice, Pause, Saved, Started, StepDone, Stop
@@ -526,3 +529,18 @@ print([name for name in ("torch", "streamlit", "pandas", "PIL") if name in sys.m
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_run_is_queued_with_the_version_of_its_data_set(house: House, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        file = tmp_path / "pets" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(file)
+    data = import_dataset(tmp_path / "pets", house.workspace)
+    plain = house.engine.submit(Recipe(dataset=data.id))
+    decide(data, "exclude", [data.items[0].sha256])
+    later = house.engine.submit(Recipe(dataset=data.id))
+    version = open_dataset(house.workspace, data.id).version
+    assert house.store.run(plain).recipe.dataset == data.id
+    assert house.store.run(later).recipe.dataset == f"{data.id}@{version}"
