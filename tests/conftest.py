@@ -16,12 +16,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Two processes share the tests: one drives browsers from the start, for they are slow; else a file stays together."""
-    path = item.path.relative_to(Path(__file__).parent)
-    item.add_marker(pytest.mark.xdist_group("browser" if path.parts[0] == "browser" else path.as_posix()))
-
-
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium, installed from Debian's packages where it is missing and that is possible; else the test skips."""
