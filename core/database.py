@@ -201,3 +201,5 @@ class Database:
             if any(said in str(error) for said in _BROKEN):
                 raise StoreError("store.damaged", path=path) from error
             raise
+        except UnicodeDecodeError as error:  # a damaged name in SQLite's own complaint
+            raise StoreError("store.damaged", path=str(self.path)) from error

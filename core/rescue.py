@@ -99,7 +99,7 @@ def is_sound(path: Path, application: int) -> bool:
             return bool(owner == application and db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
         finally:
             db.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False
 
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 ARTIFACTS = Path(os.environ.get("THAW_ARTIFACTS", ROOT / "artifacts"))
 PAGES = ("/", "/data", "/model", "/train", "/results", "/runs", "/try-it")
 SHARED = "our class password"
-SOON = 30_000
+SOON = 90_000
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ CLASSES = ("stripes", "checks", "<img src=x onerror=alert(1)>", "斑点")
 """One of them tries to be HTML, one is Chinese: both are only names."""
 POINTS = """() => Math.max(0, ...[...document.querySelectorAll(".thaw-chart-plot")]
                  .flatMap(plot => (plot.data ?? []).map(trace => trace.x.length)))"""
-SOON = 30_000
+SOON = 90_000
 LATE = 240_000
 
 
