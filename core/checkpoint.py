@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from core import torchfile
+from core.durable import flush_folder
 from core.errors import CheckpointError
 from core.words import Value
 
@@ -183,7 +184,7 @@ def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]
         if _read_back(temporary) != sink.digest.hexdigest():
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.replace(temporary, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -218,17 +219,6 @@ def _size(value: Any) -> int:
     if isinstance(value, list):
         return sum(_size(inner) for inner in value)
     return value.numel() * value.element_size() if isinstance(value, torch.Tensor) else 0
-
-
-def _flush_folder(folder: Path) -> None:
-    """A rename is safe from a power cut only when its folder was flushed; Windows has no such call."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -6,7 +6,7 @@ to pass, with one tensor in and one out. Both halves share their modules and wei
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from torchvision.ops import StochasticDepth
 
 from core.digest import tensors_digest
 from core.layers import LayerTree
-
-Forward = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)

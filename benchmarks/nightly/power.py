@@ -55,7 +55,7 @@ def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
     if mutant == "no flush of the file":
         checkpoint.os = _Without("fsync", checkpoint.os, file_only=True)  # type: ignore[attr-defined]
     elif mutant == "no flush of the folder":
-        checkpoint._flush_folder = lambda folder: None
+        checkpoint.flush_folder = lambda folder: None
     elif mutant == "overwritten in place":
         checkpoint.free_name = lambda folder, step: "step-00000001.ckpt"
         checkpoint.write_durably = _in_place  # type: ignore[assignment]
@@ -109,7 +109,7 @@ def _in_place(path: Path, write: Callable[[Any], object]) -> tuple[str, int]:
     write(sink)
     os.fsync(handle)
     os.close(handle)
-    checkpoint._flush_folder(path.parent)
+    checkpoint.flush_folder(path.parent)
     return sink.digest.hexdigest(), sink.size
 
 
@@ -502,7 +502,7 @@ def _main(folder: str, traced: str, *mutants: str) -> None:
             else:
                 os.write(handle, json.dumps(values).encode())
 
-        right = {name: getattr(checkpoint, name) for name in ("os", "_flush_folder", "free_name", "write_durably")}
+        right = {name: getattr(checkpoint, name) for name in ("os", "flush_folder", "free_name", "write_durably")}
         perform(root, mutant, tell)
         for name, thing in right.items():
             setattr(checkpoint, name, thing)
