@@ -7,6 +7,7 @@ changes of its colours are one 3x3 matrix and an offset.
 
 import math
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -121,7 +122,14 @@ def preview(images: NDArray[np.uint8], choice: Augment, size: int, seed: int, co
 
 
 def _triple(values: Triple, like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1)
+    return _constant(values, like.device, like.dtype).view(1, 3, 1, 1)
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Made once on each device: bringing numbers to a GPU waits for all that is under way there. Never changed."""
+    with torch.inference_mode(False):  # whoever asks first must not decide what others may do with it
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 def _either_side(draw: Tensor, reach: float) -> Tensor:
@@ -213,17 +221,17 @@ def _colour(draws: Tensor, strength: float) -> tuple[Tensor, Tensor]:
 
 def _saturation(factor: Tensor) -> Tensor:
     """(B, 3, 3): each pixel between its own grey (0) and itself (1), or beyond."""
-    grey = torch.tensor(LUMA, device=factor.device).expand(3, 3)
+    grey = _constant(LUMA, factor.device).expand(3, 3)
     part = factor.view(-1, 1, 1)
     return part * torch.eye(3, device=factor.device) + (1 - part) * grey
 
 
 def _hue(angle: Tensor) -> Tensor:
     """(B, 3, 3): a turn of the colour circle by `angle` radians that keeps greys and luminance."""
-    grey = torch.tensor(LUMA, device=angle.device).expand(3, 3)
+    grey = _constant(LUMA, angle.device).expand(3, 3)
     eye = torch.eye(3, device=angle.device)
     third = 1 / math.sqrt(3)
-    across = torch.tensor([[0, -third, third], [third, 0, -third], [-third, third, 0]], device=angle.device)
+    across = _constant((0, -third, third, third, 0, -third, -third, third, 0), angle.device).view(3, 3)
     keep_luma = eye - grey
     cos, sin = torch.cos(angle).view(-1, 1, 1), torch.sin(angle).view(-1, 1, 1)
     return grey + keep_luma @ (cos * eye + sin * across) @ keep_luma
@@ -231,7 +239,7 @@ def _hue(angle: Tensor) -> Tensor:
 
 def _recoloured(image: Tensor, matrix: Tensor, mean_grey: Tensor) -> Tensor:
     flat = image.flatten(2)
-    grey = torch.tensor(LUMA, device=image.device)
+    grey = _constant(LUMA, image.device)
     offset = (mean_grey * (flat.mean(2) @ grey)).view(-1, 1, 1)
     return torch.baddbmm(offset, matrix, flat).clamp_(0, 1).view_as(image)
 

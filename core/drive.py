@@ -13,6 +13,7 @@ from typing import Protocol
 from core import log
 from core.errors import StoreError, ThawError
 from core.events import Command, Ended, Event, Measuring, Notice, Preparing, Replanned, Saved, StepDone
+from core.pace import Stopwatch
 from core.recipe import Recipe
 from core.room import check_room
 from core.store import RunStore
@@ -63,7 +64,7 @@ def drive(
     if not store.transition(run_id, "running", allowed={"queued"}):
         return None
     folder = store.workspace.runs / run.id
-    taker = _Taker(store, run_id, clock)
+    taker, stopwatch = _Taker(store, run_id, clock), Stopwatch(run.recipe, store.workspace)
     ended: Ended | None = None
     try:
         store.folder(run_id)
@@ -81,6 +82,7 @@ def drive(
                 if isinstance(event, Ended):
                     event = ended = settled(event)
                 taker.take(event)
+                stopwatch.hear(event)
                 watch(event)
         if ended is None:
             raise RuntimeError("the training ended without a word")

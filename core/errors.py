@@ -57,5 +57,9 @@ class AccessError(ThawError):
     """Something that this person may not do, or not now."""
 
 
+class Interrupted(Exception):
+    """Stop here and keep what is done: it will be gone on with. For work that is asked whether it is cancelled."""
+
+
 class ExportError(ThawError):
     """A model that cannot be exported, or whose export disagrees with the app."""

@@ -170,6 +170,11 @@ def measure_speed(device: str = "auto", precision: Literal["auto", "fp32", "bf16
         return _speeds[device, precision]
 
 
+def known_speed(device: str) -> float | None:
+    """As `measure_speed(device)`, if this process has measured it."""
+    return _speeds.get((device, "auto"))
+
+
 def _median_seconds(step: Callable[[], None]) -> float:
     step()
     step()

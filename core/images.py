@@ -97,7 +97,7 @@ def open_image(data: bytes, *, name: str) -> Picture:
     """The whole picture; a JPEG above 50 megapixels at a part of its size (note `shrunk`).
 
     Raises DataError: `image.empty`, `image.not_an_image`, `image.unsupported`, `image.too_small`, `image.too_large`,
-    `image.damaged`.
+    `image.no_memory`, `image.damaged`.
     """
     read = _read(data, name, None)
     return Picture(np.asarray(read.image), tuple(read.notes))
@@ -171,6 +171,8 @@ def _read(data: bytes, name: str, need: tuple[int] | tuple[int, int] | None) -> 
         if kind != "TIFF":
             orientation = _orientation(image)
             rgb = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
+    except MemoryError as error:
+        raise DataError("image.no_memory", name=name) from error
     except Exception as error:  # as above: Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, …
         raise DataError("image.damaged", name=name) from error
     if orientation in UPRIGHT:

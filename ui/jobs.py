@@ -6,15 +6,19 @@ Knows threads and errors; nothing of what is done. A job belongs to the process:
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.errors import ThawError
+from core.errors import Interrupted, ThawError
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 Work = Callable[[Progress, Cancelled], Any]
+
+SETTLED_SECONDS = 2.0
+"""Before that a pace says little."""
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +40,23 @@ class Job:
     result: Any = None
     error: ThawError | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
+    _closing: bool = False
+    _began: tuple[float, int] | None = None
+    """When (monotonic, seconds) the first step was told, and how much was done by then."""
     _thread: threading.Thread | None = None
 
     @property
     def share(self) -> float:
         """How much is done, in [0, 1]; 0 as long as nobody knows of how much."""
         return min(self.done / self.total, 1.0) if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace so far; None in the first seconds, and where nobody knows."""
+        if self._began is None or self.state != "running":
+            return None
+        seconds, steps = time.monotonic() - self._began[0], self.done - self._began[1]
+        return seconds / steps * (self.total - self.done) if seconds > SETTLED_SECONDS and steps > 0 else None
 
     def cancel(self) -> None:
         """Ask it to end; the state tells when it has."""
@@ -92,8 +107,9 @@ class Jobs:
                 self._jobs.pop(job.id, None)
 
     def close(self, timeout_seconds: float = 2.0) -> None:
-        """Ask all to end and wait a little."""
+        """Ask all to end and wait a little. Work that can go on later hears so when it asks (`Interrupted`)."""
         for job in list(self._jobs.values()):
+            job._closing = True
             job.cancel()
         for job in list(self._jobs.values()):
             job.wait(timeout_seconds)
@@ -101,11 +117,20 @@ class Jobs:
 
 def _run(job: Job, work: Work) -> None:
     def progress(done: int, total: int) -> None:
+        if job._began is None or total != job.total:
+            job._began = (time.monotonic(), done)
         job.done, job.total = done, total
 
+    def cancelled() -> bool:
+        if job._closing:
+            raise Interrupted
+        return job._stop.is_set()
+
     try:
-        job.result = work(progress, job._stop.is_set)
+        job.result = work(progress, cancelled)
         job.state = "cancelled" if job._stop.is_set() and job.result is None else "done"
+    except Interrupted:
+        job.state = "cancelled"
     except ThawError as error:
         job.error = error
         job.state = "cancelled" if job._stop.is_set() else "failed"

@@ -1,7 +1,7 @@
 """The server's own routes: curves, pictures, downloads, plotly.js. They answer with data and codes, never with sentences.
 
 Streamlit's own checks do not cover them, so all but the upload (ui/uploads.py) only read. Nothing here holds state: what
-they ask, `ui/services.py` answers.
+they ask, `ui/services` answers.
 """
 
 import os
@@ -193,7 +193,7 @@ ROUTES = [
     Route("/api/thumbs/{dataset}/{sha}", thumb),
     Route("/api/image/{dataset}/{sha}", image),
     Route("/api/download/{run}/{file}", download),
-    Route("/api/upload", upload, methods=["PUT"]),
+    Route("/api/upload", upload, methods=["PUT", "DELETE"]),
     *sign_in.ROUTES,
     *api_health.ROUTES,
 ]

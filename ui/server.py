@@ -1,14 +1,13 @@
 """The server: the ASGI app whose lifespan owns the engine, and `serve`, which `thaw ui` calls.
 
 Nothing with state stands here: `streamlit run ui/server.py` imports this file a second time, as `server`. What the process
-owns is made in the lifespan and handed to `ui/services.py`. Imports no torch: a thread does that when the first page is up.
+owns is made in the lifespan and handed to `ui/services`. Imports no torch: a thread does that when the first page is up.
 """
 
 import http.client
 import importlib
 import logging
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -40,6 +39,7 @@ from ui import hosts, services, text, warmup
 from ui.gate import Gate
 from ui.middleware import Guard
 from ui.routes import ROUTES
+from ui.uploads import sweep
 
 if TYPE_CHECKING:
     from core.engine import Engine
@@ -71,6 +71,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
         raise
     services.open(engine, store, engine.workspace, gate=gate)
     _save_at_the_first_signal(engine)
+    services.resume_imports()
     services.prepare_demos()
     warmup.start()
     print(f"Thaw is ready: {_url(address, port)}  (workspace: {engine.workspace.root})", flush=True)
@@ -88,6 +89,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 
 def _open() -> "tuple[RunStore, Engine]":
+    from core.dataset import unfinished
     from core.engine import Engine
     from core.store import RunStore
 
@@ -95,8 +97,7 @@ def _open() -> "tuple[RunStore, Engine]":
     store = RunStore(workspace)
     engine = Engine(workspace, store, os.environ.get(DEVICE, "auto"))
     engine.start()  # first: it makes sure that no other server works here
-    for left in workspace.uploads.iterdir():
-        shutil.rmtree(left, ignore_errors=True)
+    sweep(workspace, [job.source for job in unfinished(workspace)])
     return store, engine
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import torchfile
+from core import sandbox, torchfile
 from core.errors import WeightsError
 
 SUFFIXES = frozenset({".pt", ".pth", ".bin", ".ckpt"})
@@ -28,7 +28,6 @@ CPU_SECONDS = 120
 WALL_SECONDS = 300.0
 WRAPPERS = ("state_dict", "model", "model_state_dict", "weights")
 """Keys under which training scripts keep the table of tensors, the first that fits."""
-FORBIDDEN = ("subprocess.", "socket.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "ctypes.dlopen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +84,14 @@ def check(source: Path) -> None:
 
 
 def _ask_child(source: Path, draft: Path) -> dict[str, Any]:
-    root = str(Path(__file__).resolve().parents[2])
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "SYSTEMROOT", "TMPDIR", "LD_LIBRARY_PATH"}}
-    environment = {**kept, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "core.backbones.convert", str(source), str(draft)]
     try:
         done = subprocess.run(  # noqa: S603 - our own module, in a list
-            command,
+            sandbox.command("core.backbones.convert", str(source), str(draft)),
             capture_output=True,
             timeout=WALL_SECONDS,
             check=False,
-            env=environment,
-            cwd=root,
+            env=sandbox.environment(),
+            cwd=sandbox.root(),
             stdin=subprocess.DEVNULL,
         )
         answer = json.loads(done.stdout or b"{}")
@@ -174,44 +169,15 @@ def _table(loaded: Any) -> "dict[str, Any] | None":
 
 
 def lock_up(draft: Path, size: int) -> None:
-    """From now on: little memory and time, no other program, no socket, no file to write but `draft`."""
-    sys.addaudithook(_Guard(str(draft)))
-    if sys.platform == "win32":
-        return
-    import resource
-
-    taken = (
-        int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if sys.platform == "linux" else 0
+    """From now on this process reads a file of `size` bytes and writes `draft`, and does nothing else."""
+    only = os.path.abspath(draft)
+    sandbox.lock_up(
+        lambda path: path == only,
+        memory_bytes=3 * size + SPARE_BYTES,
+        file_bytes=3 * size + 2**20,
+        files=64,
+        cpu_seconds=CPU_SECONDS,
     )
-    limits = {
-        resource.RLIMIT_CPU: CPU_SECONDS,
-        resource.RLIMIT_FSIZE: 3 * size + 2**20,
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
-    }
-    if taken:
-        limits[resource.RLIMIT_AS] = taken + 3 * size + SPARE_BYTES
-    for what, most in limits.items():
-        resource.setrlimit(what, (most, most))
-
-
-class _Guard:
-    """An audit hook: Python asks it before it does anything that reaches outside."""
-
-    def __init__(self, draft: str) -> None:
-        self._draft = draft
-
-    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
-        if event.startswith(FORBIDDEN):
-            raise PermissionError(event)
-        if (
-            event == "open"
-            and args
-            and isinstance(args[1], str)
-            and set(args[1]) & set("wax+")
-            and str(args[0]) != self._draft
-        ):
-            raise PermissionError(f"{event} {args[0]}")
 
 
 def _line(error: BaseException) -> str:

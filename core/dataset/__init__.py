@@ -2,7 +2,7 @@
 
 from core.dataset.demos import DEMOS, Demo, sheet
 from core.dataset.edits import Edit, Standing, decide, holding, read_edits, standing, undo
-from core.dataset.importing import import_dataset
+from core.dataset.importing import Unfinished, import_dataset, unfinished
 from core.dataset.library import delete_dataset, list_datasets, open_dataset, open_imported, open_like, pinned
 from core.dataset.quarantine import Refused
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split
@@ -23,6 +23,7 @@ __all__ = [
     "Spread",
     "Standing",
     "Summary",
+    "Unfinished",
     "decide",
     "delete_dataset",
     "holding",
@@ -39,4 +40,5 @@ __all__ = [
     "standing",
     "summarise",
     "undo",
+    "unfinished",
 ]

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from core.dataset import boards, cells, leaves, night, street
-from core.dataset.importing import Cancelled, Labelled, Progress, build
+from core.dataset.apart import Cancelled, Progress
+from core.dataset.importing import build
 from core.dataset.record import Dataset, Split
+from core.dataset.taking import Labelled
 from core.workspace import Workspace
 
 

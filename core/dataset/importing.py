@@ -1,49 +1,44 @@
 """Import: from a zip or folder to a data set of the workspace. Every image is decoded once, every unusable file is listed.
 
-Never changes a file of the person. A data set appears whole or not at all: it is written beside its place and renamed.
+Never changes a file of the person. A data set appears whole or not at all: it is written beside its place and renamed. There
+lies, too, what a killed import has done so far, to be gone on with.
 """
 
 import errno
-import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.dataset import names
-from core.dataset.edits import FILE as EDITS
-from core.dataset.layout import arrange, suffix
-from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
-from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, Split, fingerprint, read_manifest, write_manifest
-from core.dataset.source import MAX_FILE_BYTES, Entry, check_room, open_source
-from core.dataset.summary import problems
-from core.dataset.table import MAX_TABLE_BYTES
-from core.dataset.table import SUFFIXES as TABLES
-from core.errors import DataError
-from core.images import inspect
+import orjson
+
+from core import locks
+from core.dataset.apart import Cancelled, Progress, take_apart
+from core.dataset.publishing import publish
+from core.dataset.quarantine import Candidate
+from core.dataset.record import Dataset, Notice, Skipped
+from core.dataset.taking import Labelled, take
+from core.errors import DataError, Interrupted
 from core.threads import usable_cores
 from core.workspace import Workspace
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
-STALE_SECONDS = 24 * 3600
+STALE_SECONDS = 7 * 24 * 3600
+JOB = "job.json"
+LOCK = "lock"
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """One file that should become an image of a data set."""
+class Unfinished:
+    """An import that was begun and neither ended nor cancelled."""
 
+    source: Path
     name: str
-    label: str
-    split: Split | None
-    read: Callable[[], bytes]
+    owner: str
 
 
 def import_dataset(
@@ -57,32 +52,20 @@ def import_dataset(
 ) -> Dataset:
     """The images of `source` (a zip or a folder: one folder a class, split folders, or a CSV), copied into the workspace.
 
-    `progress` hears (files done, files). The same content a second time is the data set that exists, with what this
-    import kept out; but two owners have one each, so that neither deletes or changes the other's. Raises DataError: what
-    `source.open_source` raises, `data.cancelled`, `data.disk_full`, and Refused (`data.no_images`, `data.none_usable`,
-    `data.one_class`, `data.too_few`).
+    `progress` hears (files done, files). Strangers' bytes are read by a process of its own, which has limits and may die. An
+    import that was killed, or that `cancelled` ended by raising Interrupted, goes on where it was when the same is imported
+    again (`unfinished`). The same content a second time is the data set that exists, with what this import kept out; but two
+    owners have one each, so that neither deletes or changes the other's. Raises DataError: what `source.open_source` raises,
+    `data.no_space`, `data.cancelled`, `data.disk_full`, `data.reader_died`, and Refused (`data.no_images`,
+    `data.none_usable`, `data.one_class`, `data.too_few`).
     """
-    with open_source(source) as opened:
-        tables = [entry for entry in opened.entries if f".{suffix(entry.name)}" in TABLES]
-        others = {entry.name: entry for entry in opened.entries if f".{suffix(entry.name)}" not in TABLES}
-        skipped = list(opened.refused)
-        texts = [(entry.name, data) for entry in tables if (data := _table(entry, skipped)) is not None]
-        layout = arrange(list(others), opened.folders, texts)
-        skipped += layout.skipped
-        files: list[Labelled] = []
-        for file, place in layout.places.items():
-            if others[file].size > MAX_FILE_BYTES:
-                size = others[file].size // 2**20
-                skipped.append(
-                    Skipped(file, "data.file_too_big", {"name": file, "size": size, "limit": MAX_FILE_BYTES // 2**20})
-                )
-            else:
-                files.append(Labelled(file, place.label, place.split, others[file].read))
-        check_room(opened.name, sum(others[file.name].size for file in files), workspace.datasets)
-        title = name.strip() or opened.name.removesuffix(".zip").removesuffix(".ZIP")
-        return build(
-            files, workspace, name=title, source=opened.name, skipped=skipped, notices=layout.notices, owner=owner,
-            progress=progress, cancelled=cancelled,
+    source = source.absolute()
+    with _staging(workspace, Unfinished(source, name, owner)) as folder:
+        taken = take_apart(source, folder, progress, cancelled)
+        title = name.strip() or taken.head.source.removesuffix(".zip").removesuffix(".ZIP")
+        return publish(
+            taken.images, (*taken.head.skipped, *taken.skipped), folder, workspace,
+            name=title, source=taken.head.source, notices=taken.head.notices, owner=owner,
         )  # fmt: skip
 
 
@@ -95,154 +78,96 @@ def build(
     skipped: Sequence[Skipped] = (),
     notices: Sequence[Notice] = (),
     id: str = "",
-    owner: str = "",
     recipe: str = "",
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> Dataset:
-    """Read, check and store `files` as a data set; `id` '' makes it from content and owner. Raises as `import_dataset`."""
+    """Read, check and store our own `files`, in this process; `id` '' makes it from content. Raises as `import_dataset`."""
     with _staging(workspace) as folder:
-        found, bad = _take(files, folder, progress, cancelled)
-        kept, doubled = without_doubles(found)
-        kept, lonely = without_lonely(kept)
-        left = sorted((*skipped, *bad, *doubled, *(alone(one) for one in lonely)), key=lambda file: names.natural(file.name))
-        classes = tuple(sorted({one.label for one in kept}, key=names.natural))
-        if len(classes) < 2:
-            raise refusal(source, [*kept, *lonely], left)
-        numbers = {label: number for number, label in enumerate(classes)}
-        items = tuple(
-            Item(one.sha256, one.name, numbers[one.label], one.split, one.facts.width, one.facts.height, one.facts.suffix)
-            for one in sorted(kept, key=lambda one: (numbers[one.label], names.natural(one.name)))
-        )
-        written = {f"{one.sha256}.{one.facts.suffix}" for one in found}
-        for stray in written - {f"{item.sha256}.{item.suffix}" for item in items}:
-            (folder / stray).unlink()
-        content = fingerprint(classes, items)
-        id = id or (hashlib.sha256(f"{content} {owner}".encode()).hexdigest() if owner else content)[:16]
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
-        said = (*notices, *left_out(lonely), *_handled(kept), *problems(dataset))
-        dataset = replace(dataset, notices=said)
-        write_manifest(dataset, folder, recipe=recipe)
-        return _publish(dataset, folder, recipe)
+        found: list[Candidate] = []
+        bad = list(skipped)
+        for done, (_, what) in enumerate(take(files, folder, threads=usable_cores()), 1):
+            if isinstance(what, Candidate):
+                found.append(what)
+            else:
+                bad.append(what)
+            if progress:
+                progress(done, len(files))
+            if cancelled and cancelled():
+                raise DataError("data.cancelled")
+        return publish(found, bad, folder, workspace, name=name, source=source, notices=notices, id=id, recipe=recipe)
 
 
-def _table(entry: Entry, skipped: list[Skipped]) -> bytes | None:
-    try:
-        if entry.size > MAX_TABLE_BYTES:
-            raise OSError(f"{entry.size // 2**20} MB")
-        return entry.read()
-    except OSError as error:
-        skipped.append(_unreadable(entry.name, error))
-        return None
-
-
-def _unreadable(name: str, error: OSError) -> Skipped:
-    return Skipped(name, "data.unreadable", {"name": name, "reason": error.strerror or str(error)})
+def unfinished(workspace: Workspace) -> tuple[Unfinished, ...]:
+    """Imports that a crash or the end of the server cut short, and whose source is still there."""
+    found = [job for folder in workspace.datasets.glob(".import-*") if not _held(folder) and (job := _job(folder))]
+    return tuple(job for job in found if job.source.exists())
 
 
 @contextmanager
-def _staging(workspace: Workspace) -> Iterator[Path]:
-    """A folder beside the data sets, gone at the end whatever happens; those that a killed import left are swept."""
-    for old in workspace.datasets.glob(".import-*"):
-        if time.time() - old.stat().st_mtime > STALE_SECONDS:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.datasets))
+def _staging(workspace: Workspace, job: Unfinished | None = None) -> Iterator[Path]:
+    """A folder beside the data sets: that of the same job if it was cut short. Gone at the end, unless Interrupted."""
+    _sweep(workspace)
+    folder, hold = (_go_on(workspace, job) if job else None) or _begin(workspace, job)
+    keep = False
     try:
         yield folder
+    except Interrupted:
+        keep = True
+        raise
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        if error.errno in FULL:
             raise DataError("data.disk_full", path=str(workspace.root)) from error
         raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            with suppress(OSError):
+                (folder / JOB).unlink()  # nobody goes on with it from here
+            shutil.rmtree(folder, ignore_errors=True)
+        hold.release()
 
 
-def _take(
-    files: Sequence[Labelled], folder: Path, progress: Progress | None, cancelled: Cancelled | None
-) -> tuple[list[Candidate], list[Skipped]]:
-    """Each file read, decoded to the end and written to `folder` under the hash of its bytes, in a pool of threads."""
-    kept: list[Candidate] = []
-    skipped: list[Skipped] = []
-    waiting: deque[Future[Candidate | Skipped]] = deque()
-    with ThreadPoolExecutor(usable_cores(), "import") as pool:
+def _begin(workspace: Workspace, job: Unfinished | None) -> tuple[Path, locks.Hold]:
+    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.datasets))
+    hold = locks.born_locked(folder / LOCK)
+    if job:
+        draft = folder / f".{JOB}"
+        draft.write_bytes(orjson.dumps([os.fsencode(job.source).hex(), job.name, job.owner]))
+        draft.replace(folder / JOB)
+    return folder, hold
 
-        def collect() -> None:
-            one = waiting.popleft().result()
-            if isinstance(one, Candidate):
-                kept.append(one)
-            else:
-                skipped.append(one)
-            if progress:
-                progress(len(kept) + len(skipped), len(files))
 
+def _go_on(workspace: Workspace, job: Unfinished) -> tuple[Path, locks.Hold] | None:
+    """The folder of the same job, now ours; None if there is none that nobody is at work in."""
+    for folder in workspace.datasets.glob(".import-*"):
+        if _job(folder) != job:
+            continue
         try:
-            for file in files:
-                if cancelled and cancelled():
-                    raise DataError("data.cancelled")
-                waiting.append(pool.submit(_take_one, file, folder))
-                if len(waiting) > 4 * usable_cores():
-                    collect()
-            while waiting:
-                collect()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-    return kept, skipped
+            hold = locks.take(folder / LOCK)
+        except OSError:  # it has just ended
+            continue
+        if hold and _job(folder) == job:
+            return folder, hold
+        if hold:
+            hold.release()
+    return None
 
 
-def _take_one(file: Labelled, folder: Path) -> Candidate | Skipped:
+def _job(folder: Path) -> Unfinished | None:
     try:
-        data = file.read()
-    except OSError as error:
-        return _unreadable(file.name, error)
-    try:
-        facts = inspect(data, name=file.name)
-    except DataError as error:
-        return Skipped(file.name, error.code, error.values)
-    sha256 = hashlib.sha256(data).hexdigest()
-    with suppress(FileExistsError), (folder / f"{sha256}.{facts.suffix}").open("xb") as out:
-        out.write(data)
-    return Candidate(file.name, file.label, file.split, sha256, facts)
-
-
-def _handled(kept: Sequence[Candidate]) -> list[Notice]:
-    """One notice for each way in which pictures were brought into shape, with how many."""
-    notes = Counter(note for one in kept for note in one.facts.notes)
-    return [(f"data.{note}", {"n": n}) for note, n in sorted(notes.items())]
-
-
-def _publish(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
-    """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays, and says what is new."""
-    if dataset.folder.exists():
-        if there := _whole(dataset.folder, recipe):
-            return _told_anew(there, dataset, folder, recipe)
-        with suppress(FileNotFoundError):  # what a person has decided outlives a set that is made anew
-            shutil.copyfile(dataset.folder / EDITS, folder / EDITS)
-        shutil.rmtree(dataset.folder)
-    if hasattr(os, "sync"):
-        os.sync()  # one flush of all files: a power cut after the rename finds them whole
-    try:
-        os.replace(folder, dataset.folder)
-    except OSError:
-        if there := _whole(dataset.folder, recipe):  # another import of the same content was faster
-            return there
-        raise
-    return dataset
-
-
-def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> Dataset:
-    """`there` with the files that this import kept out, and its notices; images, names and their order stay."""
-    if (there.skipped, there.notices) == (dataset.skipped, dataset.notices):
-        return there
-    told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
-    write_manifest(told, folder, recipe=recipe)
-    os.replace(folder / MANIFEST, there.folder / MANIFEST)
-    return told
-
-
-def _whole(folder: Path, recipe: str) -> Dataset | None:
-    try:
-        dataset, made_by = read_manifest(folder)
-    except DataError:
+        source, name, owner = orjson.loads((folder / JOB).read_bytes())
+        return Unfinished(Path(os.fsdecode(bytes.fromhex(source))), str(name), str(owner))
+    except (OSError, ValueError, TypeError):
         return None
-    return dataset if made_by == recipe and all(dataset.path(item).is_file() for item in dataset.items) else None
+
+
+def _held(folder: Path) -> bool:
+    return locks.is_held(folder / LOCK)
+
+
+def _sweep(workspace: Workspace) -> None:
+    """Remove what was begun long ago and will not be gone on with."""
+    for old in workspace.datasets.glob(".import-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > STALE_SECONDS and not _held(old):
+                shutil.rmtree(old, ignore_errors=True)

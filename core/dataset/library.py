@@ -6,9 +6,9 @@ import shutil
 from functools import lru_cache
 from pathlib import Path
 
+from core.dataset.apart import Cancelled, Progress
 from core.dataset.demos import DEMOS, generate
 from core.dataset.edits import Edit, edited, read_edits, standing, versions
-from core.dataset.importing import Cancelled, Progress
 from core.dataset.record import MANIFEST, Dataset, read_manifest
 from core.errors import DataError
 from core.workspace import Workspace

@@ -42,6 +42,8 @@ class Entry:
     name: str
     size: int
     read: Callable[[], bytes]
+    stamp: str = ""
+    """Changes when the file does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ def _archive(archive: zipfile.ZipFile, path: Path) -> Source:
         elif name.endswith("/"):
             folders.append(name)
         else:
-            entries.append(Entry(name, info.file_size, partial(_read_entry, archive, info, lock)))
+            stamp = f"{info.file_size}-{info.CRC:08x}"
+            entries.append(Entry(name, info.file_size, partial(_read_entry, archive, info, lock), stamp))
     return _sorted(path.name, entries, folders, refused)
 
 
@@ -217,7 +220,9 @@ def _folder(path: Path) -> Source:
             if child.is_symlink() or not (child.is_file() or child.is_dir()):
                 refused.append(Skipped(name, "data.link", {"name": name}))
             elif child.is_file():
-                entries.append(Entry(name, child.stat().st_size, partial(_read_file, child.path)))
+                facts = child.stat()
+                stamp = f"{facts.st_size}-{facts.st_mtime_ns}"
+                entries.append(Entry(name, facts.st_size, partial(_read_file, child.path), stamp))
             elif name.count("/") >= MAX_DEPTH:
                 refused.append(Skipped(name, "data.too_deep", {"name": name, "limit": MAX_DEPTH}))
             else:

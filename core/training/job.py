@@ -489,6 +489,8 @@ def _groups(made: Plan) -> tuple[GroupInfo, ...]:
 
 def _rows(source: Tensor, rows: Tensor, device: torch.device) -> Tensor:
     """`source[rows]` on `device`, gathered where `source` lies."""
-    if source.device.type == "cpu" and device.type == "cuda":
-        return source[rows].pin_memory().to(device, non_blocking=True)
+    if device.type == "cuda" and rows.device.type == "cpu":  # a copy from pinned memory does not wait for the device
+        if source.device.type == "cpu":
+            return source[rows].pin_memory().to(device, non_blocking=True)
+        rows = rows.pin_memory().to(device, non_blocking=True)
     return source[rows.to(source.device)].to(device)

@@ -1,6 +1,7 @@
 """Uploads in a real browser: everything chosen is on the server's disk afterwards, byte for byte, or named as failed."""
 
 import ast
+import random
 import re
 import zipfile
 from pathlib import Path
@@ -119,5 +120,35 @@ def test_cancel_keeps_nothing(browser: Browser, demo: str, tmp_path: Path) -> No
         page.locator(".cancel").click()
         expect(page.locator(".arrived")).to_have_text("Cancelled. Nothing was kept.")
         expect(page.locator(".st-key-result code")).to_have_text("None")
+    finally:
+        page.close()
+
+
+PIECE = 32 * 2**20
+
+
+def test_a_large_file_goes_on_after_a_lost_connection_and_after_a_reload(
+    browser: Browser, demo: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "large.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("cats/noise.bin", random.Random(0).randbytes(2 * PIECE + 1000))
+    page = browser.new_page()
+    try:
+        offsets: list[int] = []
+        page.on("request", lambda r: offsets.extend(int(n) for n in re.findall(r"[?&]offset=(\d+)", r.url)))
+        open_upload(page, demo)
+        page.route(f"**/api/upload?*offset={2 * PIECE}&*", lambda route: route.abort())
+        page.locator("input[data-way=archive]").set_input_files(archive)
+        expect(page.locator(".left")).to_have_text("Connection lost, trying again…", timeout=60_000)
+        page.unroute_all()
+        page.reload()
+        offsets.clear()
+        open_upload(page, demo)
+        page.locator("input[data-way=archive]").set_input_files(archive)
+        done = result(page)
+        assert offsets == [archive.stat().st_size, 2 * PIECE], "what had arrived is not sent again"
+        assert (done["files"], done["bytes"], done["failed_count"]) == (1, archive.stat().st_size, 0)
+        assert done["path"].read_bytes() == archive.read_bytes()
     finally:
         page.close()

@@ -1,11 +1,12 @@
 """Background work: told apart, watched, called off, and never silent about how it ended."""
 
 import threading
+import time
 
 import pytest
 
-from core.errors import DataError
-from ui.jobs import Cancelled, Job, Jobs, Progress
+from core.errors import DataError, Interrupted
+from ui.jobs import Cancelled, Job, Jobs, Progress, _run
 
 
 @pytest.fixture
@@ -101,11 +102,41 @@ def test_the_newest_job_of_a_kind_is_found_until_it_is_forgotten(jobs: Jobs) -> 
     assert (jobs.get(first.id), jobs.find("import", "a"), jobs.find("weights")) == (None, None, None)
 
 
-def test_closing_calls_off_what_runs(jobs: Jobs) -> None:
-    def work(progress: Progress, cancelled: Cancelled) -> None:
-        while not cancelled():
-            pass
+def test_work_hears_at_closing_that_it_will_be_gone_on_with_and_at_a_cancel_that_it_will_not(jobs: Jobs) -> None:
+    heard: list[str] = []
 
-    job = jobs.start("import", "flowers", work)
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        try:
+            while not cancelled():
+                pass
+            heard.append("cancelled")
+        except Interrupted:
+            heard.append("interrupted")
+            raise
+
+    first = jobs.start("import", "flowers", work)
+    first.cancel()
+    assert ended(first).state == "cancelled"
+    second = jobs.start("import", "flowers", work)
     jobs.close()
-    assert job.state == "cancelled"
+    assert (heard, second.state, second.error) == (["cancelled", "interrupted"], "cancelled", None)
+
+
+def test_the_time_left_is_reckoned_from_the_pace_of_what_was_done_here(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.jobs.SETTLED_SECONDS", 0.0)
+    seen: list[float | None] = []
+
+    def work(progress: Progress, cancelled: Cancelled) -> Job:
+        progress(900, 1000)  # was done by an earlier server
+        seen.append(job.seconds_left)
+        time.sleep(0.1)
+        progress(950, 1000)
+        seen.append(job.seconds_left)
+        return job
+
+    job = Job("1", "import", "flowers")
+    _run(job, work)
+    assert seen[0] is None
+    assert seen[1] is not None
+    assert 0.1 <= seen[1] < 1.0
+    assert job.seconds_left is None

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -364,6 +365,88 @@ def test_the_disk_is_never_filled(house: Workspace, put: Put, monkeypatch: pytes
     monkeypatch.setattr(uploads, "_free", lambda folder: uploads.RESERVE_BYTES + 10)
     assert put("a.jpg", b"x", **{"content-length": "11"}).json == {"code": "upload.disk_full"}
     assert arrived(house) == {}
+
+
+# --- uploads in pieces --------------------------------------------------------------------------------------------------
+
+Piece = Callable[..., Answer]
+FILE = bytes(range(256)) * 100
+
+
+@pytest.fixture
+def piece(house: Workspace) -> Piece:
+    """Send the bytes of FILE from `offset` on; each time with a new ticket, as a page does that was loaded anew."""
+
+    def send(
+        offset: int,
+        *chunks: bytes | None,
+        path: str = "big.zip",
+        total: int = len(FILE),
+        modified: int = 7,
+        verb: str = "PUT",
+    ) -> Answer:
+        headers = {"x-thaw-ticket": services.tickets().new(), "origin": f"http://{HOST}"}
+        asked = f"batch={BATCH}&path={quote(path)}&offset={offset}&total={total}&modified={modified}"
+        return ask(f"/api/upload?{asked}", verb, headers=headers, body=[*chunks])
+
+    return send
+
+
+def lying(house: Workspace) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in house.uploads.rglob("*") if file.is_file()}
+
+
+def test_a_file_in_pieces_is_whole_at_the_end_whatever_was_cut_or_sent_twice(house: Workspace, piece: Piece) -> None:
+    begin = piece(len(FILE))
+    assert (begin.status, begin.json) == (409, {"have": 0})
+    assert piece(0, FILE[:5000], FILE[5000:9000]).json == {"have": 9000}
+    assert piece(9000, FILE[9000:12000], None).json == {"code": "upload.broken_off"}
+    again = piece(len(FILE))
+    assert (again.status, again.json) == (409, {"have": 12000})
+    assert piece(11000, FILE[11000:20000]).json == {"have": 20000}
+    assert piece(3000, FILE[3000:4000]).json == {"have": 20000}
+    last = piece(20000, FILE[20000:])
+    assert (last.status, last.json) == (201, {"bytes": len(FILE)})
+    assert lying(house) == {"big.zip": FILE}
+
+
+def test_another_file_of_the_same_name_does_not_go_on_with_it(piece: Piece) -> None:
+    piece(0, FILE[:9000])
+    assert piece(len(FILE), modified=8).json == {"have": 0}
+    assert piece(len(FILE) + 1, total=len(FILE) + 1).json == {"have": 0}
+    assert piece(len(FILE), path="other.zip").json == {"have": 0}
+    assert piece(len(FILE)).json == {"have": 9000}
+
+
+def test_a_piece_never_makes_a_file_longer_than_it_is(house: Workspace, piece: Piece) -> None:
+    assert piece(0, FILE, b"more").json == {"code": "upload.too_big"}
+    assert all(len(data) <= len(FILE) for data in lying(house).values())
+
+
+def test_a_file_that_is_given_up_is_gone(house: Workspace, piece: Piece) -> None:
+    piece(0, FILE[:9000])
+    assert piece(0, verb="DELETE").status == 204
+    assert (lying(house), piece(len(FILE)).json) == ({}, {"have": 0})
+
+
+def test_room_is_asked_for_all_of_a_file_at_its_first_piece(piece: Piece, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_free", lambda folder: uploads.RESERVE_BYTES + len(FILE) - 1)
+    assert piece(0, FILE[:100]).json == {"code": "upload.disk_full"}
+    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", len(FILE) - 1)
+    assert piece(len(FILE) - 10, FILE[-10:]).json == {"code": "upload.too_big"}
+
+
+def test_a_new_server_keeps_what_came_in_part_and_what_an_import_waits_for(house: Workspace, piece: Piece) -> None:
+    piece(0, FILE[:9000])
+    [part] = (house.uploads / uploads.KEPT).iterdir()
+    for name in ("waited for", "left"):
+        (house.uploads / name).mkdir()
+        (house.uploads / name / "set.zip").write_bytes(b"x")
+    uploads.sweep(house, [house.uploads / "waited for" / "set.zip", Path("/elsewhere/set.zip")])
+    assert sorted(lying(house)) == sorted([part.name, "set.zip"])
+    os.utime(part, (1, 1))
+    uploads.sweep(house)
+    assert lying(house) == {}
 
 
 def test_every_code_has_its_words() -> None:

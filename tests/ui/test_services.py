@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset import Dataset
-from core.errors import DataError, StoreError, ThawError
+from core.dataset import Dataset, Unfinished, import_dataset, unfinished
+from core.errors import DataError, Interrupted, StoreError, ThawError
 from core.recipe import Recipe
 from core.workspace import Workspace
 from ui import services
@@ -64,6 +64,37 @@ def test_an_import_that_cannot_be_carries_its_reason(house: Workspace, tmp_path:
     assert job.error.code == "data.no_images"
 
 
+def test_what_the_end_of_a_server_cut_short_the_next_one_goes_on_with(house: Workspace, pictures: Path) -> None:
+    import shutil
+
+    source = house.uploads / "0123456789abcdef" / "flowers"
+    shutil.copytree(pictures, source)
+    for name, owner in (("My flowers", ""), ("Theirs", "nobody who is still here")):
+        with pytest.raises(Interrupted):
+            import_dataset(source, house, name=name, owner=owner, cancelled=interrupt)
+    services.resume_imports()
+    job = services.jobs().find("import")
+    assert job is not None
+    assert job.wait(30)
+    assert (job.name, job.error, services.dataset_name(job.result.id)) == ("My flowers", None, "My flowers")
+    assert (len(services.dataset_ids()), list(house.uploads.iterdir())) == (1, [])
+
+
+def interrupt() -> bool:
+    raise Interrupted
+
+
+def test_the_end_of_a_server_leaves_an_upload_to_be_imported_by_the_next(house: Workspace, pictures: Path) -> None:
+    import shutil
+
+    source = house.uploads / "0123456789abcdef" / "flowers"
+    shutil.copytree(pictures, source)
+    job = services.start_import(source, "flowers", upload=True)
+    services.jobs().close()
+    assert (job.state, len(list(source.rglob("*.png")))) == ("cancelled", 31)
+    assert unfinished(house) == (Unfinished(source, "flowers", ""),)
+
+
 def test_split_counts_add_up_to_the_set(flowers: str) -> None:
     counts = services.split_counts(Recipe(dataset=flowers, val_fraction=0.2, test_fraction=0.1))
     assert {split: sum(by_class.values()) for split, by_class in counts.items()} == {"train": 21, "val": 6, "test": 3}
@@ -86,7 +117,7 @@ def test_a_demo_is_made_in_the_background(house: Workspace, monkeypatch: pytest.
         go_on.wait(10)
         return "made"
 
-    monkeypatch.setattr(services, "dataset", slow)
+    monkeypatch.setattr(services.sets, "dataset", slow)
     assert services.dataset_if_ready("demo:digits") is None
     assert asked.wait(10)
     go_on.set()
@@ -100,7 +131,7 @@ def test_a_demo_that_cannot_be_made_says_why(house: Workspace, monkeypatch: pyte
     def full(dataset_id: str) -> None:
         raise DataError("path.missing", path="digits")
 
-    monkeypatch.setattr(services, "dataset", full)
+    monkeypatch.setattr(services.sets, "dataset", full)
     services.dataset_if_ready("demo:digits")
     job = services.jobs().find("demo", "demo:digits")
     assert job is not None

@@ -11,7 +11,7 @@ from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
 from ui.parts import look, notes
-from ui.text import count, percent, plain, said_cause, t
+from ui.text import count, duration, percent, plain, said_cause, t
 
 WAYS = ("upload", "folder")
 JOB = state.key("data", "import")
@@ -129,8 +129,12 @@ def _progress(job_id: str) -> None:
         st.rerun()
     done = t("data.import.progress", done=count(job.done), total=count(job.total)) if job.total else t("data.import.begin")
     st.markdown(f"**{t('data.import.running', name=plain(job.name))}**")
-    st.progress(job.share, text=f"{done} · {percent(job.share, 0)}" if job.total else done)
+    st.progress(job.share, text=" · ".join((done, percent(job.share, 0), *_left(job))) if job.total else done)
     st.caption(t("data.import.leave"))
+
+
+def _left(job: Job) -> tuple[str, ...]:
+    return () if job.seconds_left is None else (t("data.import.left", time=duration(job.seconds_left)),)
 
 
 def _ended(job: Job) -> None:

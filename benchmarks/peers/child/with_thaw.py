@@ -22,6 +22,7 @@ from core.events import Ended, Event, Stop  # noqa: E402
 from core.recipe import Augment, BlockRule, Recipe  # noqa: E402
 from core.strategies import STRATEGIES, apply_strategy  # noqa: E402
 from core.training import train  # noqa: E402
+from core.training.rates import sweep_rates  # noqa: E402
 from core.workspace import Workspace, open_workspace  # noqa: E402
 
 AUGMENT = {"none": Augment(), "flip": Augment(flip_horizontal=True)}
@@ -89,6 +90,11 @@ class Session:
             marks.epoch(value)
         if event.kind == "tested":
             self.tested = event.scores.accuracy
+
+    def sweep(self, what: dict[str, Any]) -> int:
+        """All rates at once, as `thaw sweep` does it."""
+        sweep_rates(self.recipe(what["fit"]), workspace=self.workspace, rates=what["count"])
+        return int(what["count"])
 
     def score(self) -> float:
         return self.tested

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import Dataset, Refused, import_dataset, open_dataset
-from core.dataset import importing as module
+from core.dataset import Dataset, Refused, import_dataset, open_dataset, publishing
 from core.dataset.names import ignored
+from core.dataset.source import MAX_FILE_BYTES
 from core.errors import DataError
 from core.words import LANGUAGES, say
 from core.workspace import Workspace, open_workspace
@@ -138,12 +139,11 @@ def test_a_damaged_entry_of_a_zip_is_listed(workspace: Workspace, zipped: Make, 
     assert skipped(import_dataset(path, workspace)) == [("cats/z.png", "data.unreadable")]
 
 
-def test_a_file_above_the_limit_is_listed_and_not_read(
-    workspace: Workspace, zipped: Make, pets: Pets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_FILE_BYTES", 2**20)
-    dataset = import_dataset(zipped({**pets(), "cats/huge.png": bytes(2**20 + 1)}), workspace)
-    assert skipped(dataset) == [("cats/huge.png", "data.file_too_big")]
+def test_a_file_above_the_limit_is_listed_and_not_read(workspace: Workspace, folder: Make, pets: Pets) -> None:
+    place = folder(pets())
+    with (place / "cats" / "huge.png").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)  # takes no room on the disk
+    assert skipped(import_dataset(place, workspace)) == [("cats/huge.png", "data.file_too_big")]
 
 
 def test_the_same_file_twice_in_a_class_is_kept_once_and_listed(
@@ -261,7 +261,7 @@ LABELS = st.text(st.characters(exclude_characters="/\\\0:", exclude_categories=[
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(labels=st.lists(LABELS, min_size=2, max_size=4, unique=True))
 def test_any_class_names_survive_and_every_written_file_is_named_by_its_hash(
     tmp_path_factory: pytest.TempPathFactory, picture: Picture, labels: list[str]
@@ -300,18 +300,22 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "write_manifest", full)
+    monkeypatch.setattr(publishing, "write_manifest", full)
     with pytest.raises(DataError) as caught:
         import_dataset(zipped(pets()), workspace)
     assert caught.value.code == "data.disk_full"
     assert list(workspace.datasets.iterdir()) == []
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_written(
-    workspace: Workspace, zipped: Make, pets: Pets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.dataset.source.RESERVE_BYTES", 2**62)
-    assert refusal(zipped(pets()), workspace).code == "data.no_space"
+def test_a_disk_that_is_too_small_is_said_before_anything_is_read(workspace: Workspace, folder: Make, pets: Pets) -> None:
+    place = folder(pets())
+    for number in range(shutil.disk_usage(place).free // MAX_FILE_BYTES + 1):
+        with (place / "cats" / f"sparse {number}.png").open("wb") as file:
+            file.truncate(MAX_FILE_BYTES)
+    heard: list[int] = []
+    with pytest.raises(DataError) as caught:
+        import_dataset(place, workspace, progress=lambda done, total: heard.append(done))
+    assert (caught.value.code, heard, list(workspace.datasets.iterdir())) == ("data.no_space", [], [])
 
 
 def test_an_import_that_was_killed_is_swept_when_it_is_old(workspace: Workspace, zipped: Make, pets: Pets) -> None:

@@ -24,7 +24,7 @@ def shown(flowers: str, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> Callable
     def show(findings: tuple[Finding, ...] | None, lang: str = "en", told_apart: float = 0.9) -> AppTest:
         made = None if findings is None else Examination(flowers, "original", 30, told_apart, findings)
         monkeypatch.setattr(examining, "last_examination", lambda data, workspace: made)
-        services._here().memory.clear()  # what this module was asked before, about other findings
+        services.house.opened().memory.clear()  # what this module was asked before, about other findings
         services.keep_draft(services.first_draft().changed(dataset=flowers))
         at = draw("data", lang=lang)
         assert not at.exception

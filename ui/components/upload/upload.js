@@ -1,8 +1,9 @@
 /* Brings a zip, a folder or pictures to the server, file by file and several at a time, straight to its disk. A file that fails
- * is tried three times and then named: none is lost silently. Names are only ever shown as text.
+ * is tried three times and then named: none is lost silently. A large one goes in pieces; when the connection comes back, or the
+ * same file is chosen again within a day, it goes on where it was. Names are only ever shown as text.
  */
 
-const LANES = 6, TRIES = 3, NAMED = 200
+const LANES = 6, TRIES = 3, NAMED = 200, PIECE = 32 * 2 ** 20, PATIENCE = 20
 const mounted = new WeakMap()
 
 export default function (component) {
@@ -43,6 +44,9 @@ async function dropped(items) {
   for (const entry of entries) if (entry) await walk(entry)
   return found
 }
+
+const pause = time => new Promise(resolve => setTimeout(resolve, time))
+const final = status => status >= 400 && status < 500 && status !== 408 && status !== 400 // it would be refused again
 
 class Upload {
   constructor(wrap) {
@@ -106,6 +110,8 @@ class Upload {
     this.left = []
     this.failed = []
     this.sent = new Map()
+    this.known = new Map() // of large files what had arrived before
+    this.waiting = false
     this.total = files.reduce((sum, { file }) => sum + (file?.size ?? 0), 0)
     this.files = files.length
     this.arrived = 0
@@ -126,6 +132,7 @@ class Upload {
     if (!this.alive) return
     this.wrap.classList.remove("busy")
     this.part("going").hidden = true
+    if (stop.signal.aborted) this.forget(files)
     this.report(stop.signal.aborted)
     if (this.count.done || stop.signal.aborted)
       this.tell("done", {
@@ -135,43 +142,91 @@ class Upload {
   }
 
   async one(item, signal) {
-    let code = "unreadable"
-    for (let attempt = 1; item.file && attempt <= TRIES && !signal.aborted; attempt++) {
-      const [status, said] = await this.put(item, signal)
-      if (status >= 200 && status < 300) {
-        this.arrived++
-        this.count.done++
-        this.count.bytes += item.file.size
-        this.sent.set(item, item.file.size)
-        return
-      }
+    const code = item.file ? await (item.file.size > PIECE ? this.pieces(item, signal) : this.whole(item, signal)) : "unreadable"
+    if (code === "") {
+      this.arrived++
+      this.count.done++
+      this.count.bytes += item.file.size
+      this.sent.set(item, item.file.size)
+    } else if (!signal.aborted) {
       this.sent.delete(item)
-      code = said
-      if (status >= 400 && status < 500 && status !== 408 && status !== 400) break // it would be refused again
-      if (attempt < TRIES) await new Promise(resolve => setTimeout(resolve, 400 * attempt))
+      this.failed.push([item.path, code])
+      this.left.push(item)
     }
-    if (signal.aborted) return
-    this.failed.push([item.path, code])
-    this.left.push(item)
   }
 
-  put(item, signal) { // [status, code]; XMLHttpRequest, for it tells how far it is
+  async whole(item, signal) { // '' if it arrived, else the code of what is wrong
+    let code = "network"
+    for (let attempt = 1; attempt <= TRIES && !signal.aborted; attempt++) {
+      const answer = await this.put(item, item.file, 0, "", signal)
+      if (answer.status >= 200 && answer.status < 300) return ""
+      this.sent.delete(item)
+      code = answer.code
+      if (final(answer.status)) break
+      if (attempt < TRIES) await pause(400 * attempt)
+    }
+    return code
+  }
+
+  async pieces(item, signal) {
+    const { file } = item, about = `&total=${file.size}&modified=${file.lastModified || 0}`
+    let at = 0, failures = 0
+    // what is there already is told by the answer to an empty piece that begins beyond it
+    for (let asked = false; !signal.aborted;) {
+      const from = asked ? at : file.size
+      const piece = asked ? file.slice(at, at + PIECE) : new Blob([])
+      const answer = await this.put(item, piece, from, `&offset=${from}${about}`, signal)
+      if (answer.status === 201) return ""
+      if (answer.status === 202 || answer.status === 409) {
+        if (answer.have > at) failures = 0
+        at = answer.have
+        if (!asked) this.known.set(item, at)
+        asked = true
+        this.sent.set(item, at)
+        continue
+      }
+      if (final(answer.status) || ++failures > PATIENCE) return answer.code
+      this.waiting = true
+      await pause(Math.min(500 * failures, 5000))
+      this.waiting = false
+      asked = false
+    }
+    return "network"
+  }
+
+  put(item, body, from, query, signal) { // {status, code, have}; XMLHttpRequest, for it tells how far it is
     return new Promise(resolve => {
       const request = new XMLHttpRequest()
       const abort = () => request.abort()
       const end = answer => { signal.removeEventListener("abort", abort); resolve(answer) }
-      request.open("PUT", `${this.data.url}?batch=${this.batch}&path=${encodeURIComponent(item.path)}`)
+      request.open("PUT", this.address(item, query))
       request.setRequestHeader("x-thaw-ticket", this.data.token)
-      request.upload.onprogress = event => this.sent.set(item, event.loaded)
+      if (body.size) request.upload.onprogress = event => this.sent.set(item, from + event.loaded)
       request.onload = () => {
-        let code = "network"
-        try { code = JSON.parse(request.responseText).code?.replace("upload.", "") ?? code } catch { /* not ours: a proxy's page */ }
-        end([request.status, code])
+        const answer = { status: request.status, code: "network", have: 0 }
+        try {
+          const said = JSON.parse(request.responseText)
+          answer.code = said.code?.replace("upload.", "") ?? answer.code
+          answer.have = said.have ?? 0
+        } catch { /* not ours: a proxy's page */ }
+        end(answer)
       }
-      request.onerror = request.onabort = request.ontimeout = () => end([0, "network"])
+      request.onerror = request.onabort = request.ontimeout = () => end({ status: 0, code: "network", have: 0 })
       signal.addEventListener("abort", abort)
-      request.send(item.file)
+      request.send(body)
     })
+  }
+
+  address(item, query) {
+    return `${this.data.url}?batch=${this.batch}&path=${encodeURIComponent(item.path)}${query}`
+  }
+
+  forget(items) { // what has come of large files that were cancelled
+    for (const item of items)
+      if (item.file?.size > PIECE)
+        fetch(this.address(item, `&offset=0&total=${item.file.size}&modified=${item.file.lastModified || 0}`), {
+          method: "DELETE", headers: { "x-thaw-ticket": this.data.token },
+        })
   }
 
   progress() {
@@ -181,8 +236,9 @@ class Upload {
     this.part("bar").firstElementChild.style.width = `${100 * share}%`
     this.part("bar").setAttribute("aria-valuenow", Math.round(100 * share))
     this.part("sent").textContent = fill(words[this.files === 1 ? "progress_one" : "progress"], { done: this.arrived, total: this.files, sent: size(bytes), size: size(this.total) })
-    const seconds = (performance.now() - this.began) / 1000, left = seconds * (1 - share) / Math.max(share, 1e-6)
-    this.part("left").textContent = share >= 1 ? words.finishing : seconds > 2 && share > 0.01 ? fill(words.left, { time: left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min` }) : ""
+    const before = [...this.known.values()].reduce((sum, value) => sum + value, 0)
+    const seconds = (performance.now() - this.began) / 1000, left = seconds * (this.total - bytes) / Math.max(bytes - before, 1)
+    this.part("left").textContent = this.waiting ? words.broken : share >= 1 ? words.finishing : seconds > 2 && bytes - before > 0.01 * this.total ? fill(words.left, { time: left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min` }) : ""
   }
 
   report(cancelled) {

@@ -1,0 +1,103 @@
+"""Publishing: from images that were taken to a data set of the workspace. It appears whole or not at all."""
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.dataset import names
+from core.dataset.edits import FILE as EDITS
+from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
+from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, fingerprint, read_manifest, write_manifest
+from core.dataset.summary import problems
+from core.errors import DataError
+from core.workspace import Workspace
+
+
+def publish(
+    found: Sequence[Candidate],
+    skipped: Sequence[Skipped],
+    folder: Path,
+    workspace: Workspace,
+    *,
+    name: str,
+    source: str,
+    notices: Sequence[Notice] = (),
+    id: str = "",
+    owner: str = "",
+    recipe: str = "",
+) -> Dataset:
+    """Make the images `found`, whose bytes lie in `folder`, a data set: `folder` becomes its place, or is not needed.
+
+    `id` '' makes it from content and owner. Raises Refused as `import_dataset`, and OSError.
+    """
+    kept, doubled = without_doubles(found)
+    kept, lonely = without_lonely(kept)
+    left = sorted((*skipped, *doubled, *(alone(one) for one in lonely)), key=lambda file: names.natural(file.name))
+    classes = tuple(sorted({one.label for one in kept}, key=names.natural))
+    if len(classes) < 2:
+        raise refusal(source, [*kept, *lonely], left)
+    numbers = {label: number for number, label in enumerate(classes)}
+    items = tuple(
+        Item(one.sha256, one.name, numbers[one.label], one.split, one.facts.width, one.facts.height, one.facts.suffix)
+        for one in sorted(kept, key=lambda one: (numbers[one.label], names.natural(one.name)))
+    )
+    content = fingerprint(classes, items)
+    id = id or (hashlib.sha256(f"{content} {owner}".encode()).hexdigest() if owner else content)[:16]
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
+    said = (*notices, *left_out(lonely), *_handled(kept), *problems(dataset))
+    dataset = replace(dataset, notices=said)
+    write_manifest(dataset, folder, recipe=recipe)
+    return _move(dataset, folder, recipe)
+
+
+def _handled(kept: Sequence[Candidate]) -> list[Notice]:
+    """One notice for each way in which pictures were brought into shape, with how many."""
+    notes = Counter(note for one in kept for note in one.facts.notes)
+    return [(f"data.{note}", {"n": n}) for note, n in sorted(notes.items())]
+
+
+def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
+    """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays, and says what is new."""
+    if dataset.folder.exists():
+        if there := _whole(dataset.folder, recipe):
+            return _told_anew(there, dataset, folder, recipe)
+        with suppress(FileNotFoundError):  # what a person has decided outlives a set that is made anew
+            shutil.copyfile(dataset.folder / EDITS, folder / EDITS)
+        shutil.rmtree(dataset.folder)
+    if hasattr(os, "sync"):
+        os.sync()  # one flush of all files: a power cut after the rename finds them whole
+    wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS}
+    for stray in [path for path in folder.iterdir() if path.name not in wanted]:
+        stray.unlink()
+    try:
+        os.replace(folder, dataset.folder)
+    except OSError:
+        if there := _whole(dataset.folder, recipe):  # another import of the same content was faster
+            return there
+        raise
+    return dataset
+
+
+def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> Dataset:
+    """`there` with the files that this import kept out, and its notices; images, names and their order stay."""
+    if (there.skipped, there.notices) == (dataset.skipped, dataset.notices):
+        return there
+    told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
+    write_manifest(told, folder, recipe=recipe)
+    os.replace(folder / MANIFEST, there.folder / MANIFEST)
+    return told
+
+
+def _whole(folder: Path, recipe: str) -> Dataset | None:
+    try:
+        dataset, made_by = read_manifest(folder)
+    except DataError:
+        return None
+    return dataset if made_by == recipe and all(dataset.path(item).is_file() for item in dataset.items) else None

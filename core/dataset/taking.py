@@ -1,0 +1,95 @@
+"""Taking: files of a source, each read, decoded to the end and written to a folder under the hash of its bytes."""
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.dataset.quarantine import Candidate
+from core.dataset.record import Skipped, Split
+from core.errors import DataError
+from core.images import inspect
+
+Outcome = Candidate | Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One file that should become an image of a data set."""
+
+    name: str
+    label: str
+    split: Split | None
+    read: Callable[[], bytes]
+    stamp: str = ""
+    """Changes when the file does."""
+
+
+def take(
+    files: Sequence[Labelled], folder: Path, *, threads: int, begin: Callable[[Labelled], None] = lambda _: None
+) -> Iterator[tuple[Labelled, Outcome]]:
+    """What becomes of each of `files`, in their order; `begin` hears of each before it is read. Raises OSError."""
+    waiting: deque[tuple[Labelled, Future[Outcome]]] = deque()
+
+    def one(file: Labelled) -> Outcome:
+        begin(file)
+        return take_one(file, folder)
+
+    with ThreadPoolExecutor(threads, "import") as pool:
+        try:
+            for file in files:
+                waiting.append((file, pool.submit(one, file)))
+                if len(waiting) > 4 * threads:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def take_one(file: Labelled, folder: Path) -> Outcome:
+    """Read, check and write one file. Raises OSError if it cannot be written."""
+    try:
+        data = file.read()
+    except OSError as error:
+        return unreadable(file.name, error)
+    try:
+        facts = inspect(data, name=file.name)
+    except DataError as error:
+        return Skipped(file.name, error.code, error.values)
+    sha256 = hashlib.sha256(data).hexdigest()
+    _write(folder / f"{sha256}.{facts.suffix}", data)
+    return Candidate(file.name, file.label, file.split, sha256, facts)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all: what a killed reader was writing must not pass for an image."""
+    draft = path.with_name(f".{threading.get_ident()}.part")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+
+def unreadable(name: str, error: OSError) -> Skipped:
+    """Why a file is kept out that the system does not give."""
+    return Skipped(name, "data.unreadable", {"name": name, "reason": error.strerror or str(error)})
+
+
+def whole(found: Iterable[Candidate], folder: Path) -> set[str]:
+    """Of what was written to `folder` the hashes of what lies there as it was: a power cut may have emptied files."""
+    names = {(one.sha256, one.facts.suffix) for one in found}
+    return {sha256 for sha256, suffix in names if _is_whole(folder / f"{sha256}.{suffix}", sha256)}
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return True
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return False

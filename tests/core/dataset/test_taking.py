@@ -1,0 +1,53 @@
+"""Each file becomes an image under the hash of its bytes or is kept out with a reason, in the order of the files."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from core.dataset.quarantine import Candidate
+from core.dataset.record import Skipped
+from core.dataset.taking import Labelled, take, whole
+
+Picture = Callable[..., bytes]
+
+
+def refused() -> bytes:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_outcomes_come_in_the_order_of_the_files_and_each_was_begun(tmp_path: Path, picture: Picture) -> None:
+    data = {f"cats/{number}.png": picture(number) for number in range(50)}
+    files = [Labelled(name, "cats", None, lambda name=name: data[name]) for name in data]
+    files += [Labelled("cats/text", "cats", "val", lambda: b"text"), Labelled("cats/mine", "cats", None, refused)]
+    begun: list[str] = []
+    found = list(take(files, tmp_path, threads=4, begin=lambda file: begun.append(file.name)))
+    assert [file.name for file, _ in found] == [file.name for file in files]
+    assert sorted(begun) == sorted(file.name for file in files)
+    *images, text, mine = [what for _, what in found]
+    assert [one.sha256 for one in images if isinstance(one, Candidate)] == [
+        hashlib.sha256(one).hexdigest() for one in data.values()
+    ]
+    assert text == Skipped("cats/text", "image.not_an_image", {"name": "cats/text"})
+    assert mine == Skipped("cats/mine", "data.unreadable", {"name": "cats/mine", "reason": "Permission denied"})
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == set(data.values())
+
+
+def test_a_half_written_file_under_the_name_of_an_image_is_written_anew(tmp_path: Path, picture: Picture) -> None:
+    data = picture(1)
+    place = tmp_path / f"{hashlib.sha256(data).hexdigest()}.png"
+    place.write_bytes(data[:10])
+    [(_, what)] = take([Labelled("a", "a", None, lambda: data)], tmp_path, threads=1)
+    assert isinstance(what, Candidate)
+    assert place.read_bytes() == data
+
+
+def test_only_files_with_their_bytes_count_as_whole(tmp_path: Path, picture: Picture) -> None:
+    pictures = [picture(number) for number in range(4)]
+    files = [Labelled(str(number), "a", None, lambda data=data: data) for number, data in enumerate(pictures)]
+    images = [what for _, what in take(files, tmp_path, threads=2) if isinstance(what, Candidate)]
+    one, other, gone, kept = (tmp_path / f"{image.sha256}.png" for image in images)
+    one.write_bytes(b"")
+    other.write_bytes(bytes(other.stat().st_size))
+    gone.unlink()
+    assert whole(images, tmp_path) == {images[3].sha256}
+    assert sorted(tmp_path.iterdir()) == [kept]

@@ -1,0 +1,162 @@
+"""Runs for pages and routes: begin, steer, watch, name, delete and bring back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import streamlit as st
+
+from core.events import Amend, Command
+from core.recipe import Recipe
+from ui.services.house import access, check, keeps, opened
+from ui.services.networks import tree
+
+if TYPE_CHECKING:
+    from core.history import Curve, RunState
+    from core.run import Run
+
+
+def curve(run_id: str) -> "Curve":
+    """The points of a run's curves, from the engine if it is running and from the store if not.
+
+    Raises StoreError if there is no such run.
+    """
+    access().run(run_id)
+    return opened().engine.curve(run_id)
+
+
+def amend(run_id: str, wish: Amend) -> None:
+    """Change a run at work: the next step obeys.
+
+    Raises StoreError (`run.not_waiting`), RecipeError, and TrainingError if nothing would learn.
+    """
+    from core.errors import TrainingError
+    from core.plan import plan
+
+    run = access().run(run_id)
+    if wish.rules is not None and not plan(tree(run.recipe), wish.rules).groups:
+        raise TrainingError("training.nothing_learns", backbone=run.recipe.backbone)
+    opened().engine.send(run_id, wish)
+
+
+def readings(run_id: str, since: int) -> dict[str, Any]:
+    """The newest reading of the instruments as plain data, if its step is after `since`; `done` once no more will come.
+
+    Raises StoreError if there is no such run.
+    """
+    from core.readings import flags
+
+    access().run(run_id)
+    now = opened().engine.state(run_id)
+    done = now.state not in ("queued", "running")
+    last = now.readings[-1] if now.readings else None
+    if last is None or last.step <= since:
+        return {"done": done}
+    return {
+        "done": done,
+        "step": last.step,
+        "epoch": last.epoch,
+        "blocks": {path: list(one) for path, one in last.blocks.items()},
+        "flags": flags(last.blocks),
+    }
+
+
+def readings_url(run_id: str) -> str:
+    """Where a browser asks for `readings`."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{'/' if base else ''}{base}/api/runs/{quote(run_id, safe='')}/readings"
+
+
+def run_folder(run_id: str) -> Path:
+    """Where the files of a run lie. Raises StoreError if there is no such run."""
+    access().run(run_id)
+    return opened().store.folder(run_id)
+
+
+def submit(recipe: Recipe) -> str:
+    """Put a run into the queue; its id. Raises ThawError."""
+    check(recipe)
+    access().check_queue()
+    access().check_disk()
+    owner = access().owner()
+    run_id = opened().engine.submit(recipe, owner=owner) if owner else opened().engine.submit(recipe)
+    access().audit("run_made", run=run_id)
+    return run_id
+
+
+def resume(run_id: str) -> None:
+    """Put a paused, interrupted, stopped or failed run back into the queue. Raises ThawError."""
+    access().run(run_id)
+    access().check_queue()
+    access().check_disk()
+    opened().engine.resume(run_id)
+    access().audit("run_resumed", run=run_id)
+
+
+def send(run_id: str, command: Command) -> None:
+    """Tell a run something. Raises StoreError if there is no such run."""
+    access().run(run_id)
+    opened().engine.send(run_id, command)
+    access().audit(f"run_{command.kind}", run=run_id)
+
+
+def run(run_id: str) -> "Run":
+    """One run as it stands. Raises StoreError (`run.unknown`)."""
+    return access().run(run_id)
+
+
+def runs(*, deleted: bool = False) -> list["Run"]:
+    """The runs of whoever asks, newest first; those in the bin if `deleted`."""
+    return access().runs(deleted=deleted)
+
+
+def run_state(run_id: str) -> "RunState":
+    """How far a run is and what it has reached. Raises StoreError (`run.unknown`)."""
+    access().run(run_id)
+    return opened().engine.state(run_id)
+
+
+def place(run_id: str) -> int:
+    """Place in the queue, 1 is next; 0 if it does not wait."""
+    waiting = opened().engine.queue()
+    return waiting.index(run_id) + 1 if run_id in waiting else 0
+
+
+def active_runs() -> tuple["Run", ...]:
+    """Runs that are at work or wait, the oldest first."""
+    return tuple(reversed([one for one in runs() if one.state in ("queued", "running")]))
+
+
+def rename(run_id: str, name: str) -> None:
+    """Give a run another name. Raises StoreError (`run.name_empty`)."""
+    access().run(run_id)
+    opened().store.rename(run_id, name)
+
+
+def delete(run_id: str) -> None:
+    """Put a run into the bin. Raises StoreError (`run.busy`)."""
+    access().run(run_id)
+    opened().store.delete(run_id)
+    access().audit("run_binned", run=run_id)
+
+
+def restore(run_id: str) -> None:
+    """Take a run out of the bin."""
+    access().run(run_id)
+    opened().store.restore(run_id)
+    access().audit("run_restored", run=run_id)
+
+
+def empty_bin() -> int:
+    """Delete the runs that whoever asks sees in the bin for good, files too; gives how many."""
+    many = opened().store.empty_bin() if keeps() else opened().store.empty_bin(access().owner())
+    access().audit("bin_emptied", runs=many)
+    return many
+
+
+def models_of(name: str) -> dict[str, Path]:
+    """Models of finished and stopped runs with that backbone: name of the run to file, the newest first."""
+    store = opened().store
+    ended = [one for one in runs() if one.state in ("finished", "stopped") and one.recipe.backbone == name]
+    files = {one.name: store.folder(one.id) / "model.safetensors" for one in reversed(ended)}
+    return {run_name: file for run_name, file in reversed(files.items()) if file.is_file()}
