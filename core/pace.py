@@ -76,7 +76,9 @@ class Stopwatch:
                 self._kept, self._asked = True, event.seconds_per_image is not None
             case Ended(outcome="finished", reason="") if self._started and self._took and not self._spoiled:
                 self._note(self._started)
-        counted = isinstance(event, StepDone | Readings | Kept) or (isinstance(event, Preparing) and event.what == "features")
+        counted = isinstance(event, StepDone | Readings | Kept) or (
+            isinstance(event, Preparing) and event.what == "features"
+        )
         if counted and self._started:
             self._took += event.clock - self._last
         self._last = event.clock
@@ -92,9 +94,7 @@ class Stopwatch:
             told = replace(told, seconds_once=0.0)  # it was there from an earlier run
         recipe = self._recipe
         reckoned, said = (one.seconds(recipe.epochs) or 0.0 for one in (told, corrected(told, recipe, self._workspace)))
-        lap = Lap(
-            recipe.backbone, recipe.image_size, recipe.strategy, recipe.device, told.kept, reckoned, said, self._took
-        )
+        lap = Lap(recipe.backbone, recipe.image_size, recipe.strategy, recipe.device, told.kept, reckoned, said, self._took)
         try:
             _write(self._workspace, lap)
         except OSError as error:
@@ -108,9 +108,7 @@ def _reckon(recipe: Recipe, workspace: Workspace, started: Started) -> Estimate 
     speed = known_speed(recipe.device)
     if speed is None:
         return None
-    tree = layer_tree(
-        recipe.backbone, classes=len(started.classes), image_size=recipe.image_size, workspace=workspace
-    )
+    tree = layer_tree(recipe.backbone, classes=len(started.classes), image_size=recipe.image_size, workspace=workspace)
     images = started.splits["train"]
     return estimate(tree, plan(tree, recipe.rules), recipe, images=images, flops_per_second=speed)
 
@@ -123,9 +121,7 @@ def corrected(told: Estimate, recipe: Recipe, workspace: Workspace) -> Estimate:
     alike = [lap for lap in here if (lap.backbone, lap.kept) == (recipe.backbone, told.kept)]
     ratios = [lap.ratio for lap in alike[-ALIKE:] or here[-ANY:]]
     factor = min(max(statistics.median(ratios), 1 / WIDEST), WIDEST) if ratios else 1.0
-    return replace(
-        told, seconds_per_epoch=factor * told.seconds_per_epoch, seconds_once=factor * told.seconds_once
-    )
+    return replace(told, seconds_per_epoch=factor * told.seconds_per_epoch, seconds_once=factor * told.seconds_once)
 
 
 def laps(workspace: Workspace) -> list[Lap]:
