@@ -25,6 +25,7 @@ FILE_SECONDS = 60.0
 LIST_SECONDS = 600.0
 """The same while the source is listed: a folder on a slow network disk may have 200,000 files."""
 DEATHS = 40
+NOTHING = journal.Head("", 0, (), ())
 LOG = "reader.log"
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 class Taken:
     """What readers said of a source."""
 
-    head: journal.Head = journal.Head("", 0, (), ())
+    head: journal.Head = NOTHING
     images: list[Candidate] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     failure: journal.Failure | None = None
