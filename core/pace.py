@@ -1,7 +1,7 @@
 """Pace: how long runs were reckoned to take and how long they took, and what that says about the next one.
 
-A line of JSON a finished run, in the workspace. The arithmetic of `core.estimate` knows one machine's costs; this file learns
-those of yours, network by network. Runs that somebody steered or continued teach nothing: nobody reckoned them.
+A line of JSON a finished run, in the workspace. `core.estimate` knows the costs of one machine; this file learns those of
+yours, network by network. Runs that somebody steered or continued teach nothing: nobody reckoned them.
 """
 
 import logging
