@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core import log
+from core.allocator import keep_freed
 from core.errors import ThawError
 from core.threads import set_threads
 from core.words import LANGUAGES, Value, say
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "ui":
             return _ui(args)
         set_threads(interactive=False)
+        keep_freed()
         command = getattr(import_module(f"core.commands.{MODULES[args.command]}"), args.command.replace("-", "_"))
         status: int = command(args, tongue)
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from functools import cache, partial
 from typing import Any
 
 from core import vitals
+from core.allocator import give_back
 from core.drive import Train, drive, settled
 from core.errors import StoreError, ThawError
 from core.events import Command, Discard, Ended, Event, Interrupt, Notice, Pause, StepDone, Stop
@@ -294,6 +295,7 @@ class Engine:
         finally:
             lane.busy = False
             lane.pulse.end()
+            give_back()
             if view:
                 view.rest(self.store.last_seq(run.id))
             with self._wake:

@@ -18,6 +18,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+from core.allocator import keep_freed
+
+keep_freed()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium, installed from Debian's packages where it is missing and that is possible; else the test skips."""

@@ -28,6 +28,7 @@ FLOORS = {
     "boots": 3,
     "torchfile": 2,
     "sandbox": 2,
+    "allocator": 2,
     "backup": 7,
     "rescue": 4,
     "room": 6,

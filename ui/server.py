@@ -29,6 +29,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 from uvicorn.config import LOGGING_CONFIG
 
+from core.allocator import keep_freed
 from core.errors import ThawError
 from core.gate import Accounts
 from core.log import record
@@ -161,6 +162,7 @@ def serve(
     _check_certificate(certificate)
     _check_port(address, port)
     set_threads(interactive=True)  # before anything imports torch
+    keep_freed()
     os.environ |= {
         WORKSPACE: str(home.root),
         DEVICE: device,

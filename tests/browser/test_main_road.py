@@ -119,7 +119,7 @@ class Road:
         expect(self.key("model.backbones").get_by_role("radio").first).to_be_visible(timeout=LATE)
         self.key("model.backbones").get_by_role("searchbox").fill(title)
         self.key("model.backbones").get_by_role("radio", name=title, exact=False).first.click()
-        expect(self.row("")).to_contain_text("4.9 M", timeout=LATE)
+        expect(self.row("")).to_contain_text("4.91 M", timeout=LATE)
 
     def row(self, path: str) -> Locator:
         return self.key("model.tree").locator(f'[role=treeitem][data-path="{path}"]')

@@ -147,9 +147,9 @@ def test_thumbs_are_asked_for_by_address(house: Workspace) -> None:
 
 def test_an_answer_is_made_once_and_the_oldest_are_forgotten(house: Workspace) -> None:
     made: list[int] = []
-    for number in [*range(services.MANY), 0, services.MANY]:
+    for number in [*range(services.house.MANY), 0, services.house.MANY]:
         services.remembered(("n", number), lambda number=number: made.append(number))  # type: ignore[misc]
-    assert made == list(range(services.MANY + 1))
+    assert made == list(range(services.house.MANY + 1))
     services.remembered(("n", 0), lambda: made.append(0))
     assert made[-1] == 0
 

@@ -99,6 +99,14 @@ def _make_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> "Da
     return dataset(dataset_id)
 
 
+def _draw_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> "Dataset":
+    """Nobody waits for it so far: in a process of its own, which takes nothing from the pages of this one."""
+    from core.dataset.draw import draw_apart
+
+    draw_apart(opened().workspace, dataset_id, progress, cancelled)
+    return _make_demo(dataset_id, progress, cancelled)
+
+
 def prepare_demos() -> None:
     """Draw the small pictures of the demos now, and make the sets one by one when the machine is warm, for a quick start."""
     demo_sheets()
@@ -110,7 +118,7 @@ def prepare_demos() -> None:
         for dataset_id in demo_ids():
             if cancelled():
                 return
-            opened().jobs.start("demo", dataset_id, partial(_make_demo, dataset_id)).wait(120)
+            opened().jobs.start("demo", dataset_id, partial(_draw_demo, dataset_id)).wait(120)
 
     opened().jobs.start("demos", "", one_by_one)
 

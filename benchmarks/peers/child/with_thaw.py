@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.allocator import keep_freed
 from core.threads import set_threads
 
 set_threads(interactive=False)
+keep_freed()
 
 import torch  # noqa: E402
 from common import Marks  # noqa: E402

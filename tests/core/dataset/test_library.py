@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset import DEMOS, delete_dataset, import_dataset, list_datasets, open_dataset
-from core.dataset import importing as importing_module
+from core.dataset import DEMOS, delete_dataset, import_dataset, list_datasets, open_dataset, publishing
 from core.errors import DataError
 from core.workspace import Workspace
 
@@ -42,7 +41,7 @@ def test_the_newest_data_set_comes_first(
 
             return datetime(2026, 1, 1, cls.hour, tzinfo=UTC)
 
-    monkeypatch.setattr(importing_module, "datetime", Clock)
+    monkeypatch.setattr(publishing, "datetime", Clock)
     made = [import_dataset(zipped(pets(2, first=100 * number), f"{number}.zip"), workspace) for number in range(3)]
     assert list_datasets(workspace) == tuple(made[::-1])
 
