@@ -18,7 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-from core.allocator import keep_freed
+from core.allocator import keep_freed  # noqa: E402  threads first
 
 keep_freed()
 
