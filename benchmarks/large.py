@@ -11,13 +11,14 @@ process that a server would be, and of the readers that it starts; memory is the
 import argparse
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -100,22 +101,23 @@ def make_zip(path: Path, images: int, size: int) -> None:
 
 def follow(process: "subprocess.Popen[str]", until: int | None) -> dict[str, Any]:
     """What the importing process says, and the largest memory of it and of its readers, until it is done or at `until`."""
-    assert process.stdout is not None
-    os.set_blocking(process.stdout.fileno(), False)
+    heard: deque[str] = deque()
+    listener = threading.Thread(target=lambda: heard.extend(process.stdout or ()), daemon=True)
+    listener.start()
     me, begin = psutil.Process(process.pid), time.monotonic()
     told: dict[str, Any] = {"server_mb": 0, "reader_mb": 0, "first_s": None, "done": 0}
-    rest = ""
     while True:
         ended = process.poll() is not None
+        if ended:
+            listener.join()
         try:
             told["server_mb"] = max(told["server_mb"], me.memory_info().rss // 2**20)
             for child in me.children():
                 told["reader_mb"] = max(told["reader_mb"], child.memory_info().rss // 2**20)
         except psutil.NoSuchProcess:
             pass
-        rest += process.stdout.read() or ""
-        *lines, rest = rest.split("\n")
-        for line in lines:
+        while heard:
+            line = heard.popleft().strip()
             if line.isdecimal():
                 told["done"] = int(line)
                 told["first_s"] = told["first_s"] or round(time.monotonic() - begin, 2)
