@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-BESIDE = "PYTEST_XDIST_WORKER" in os.environ
-"""Others test beside us: four threads on two cores wait for each other at every small operation."""
-os.environ.setdefault("OMP_NUM_THREADS", "1" if BESIDE else "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Others test beside us: four threads on two cores wait for each other at every small operation, ten times as long."""
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
