@@ -18,7 +18,7 @@ RUNS, KILLS = 20, 4
 KINDS: tuple[dict[str, Any], ...] = (
     {"backbone": "mobilenet_v3_small", "optimizer": "adamw", "schedule": "cosine", "warmup_epochs": 0.5},
     {"backbone": "squeezenet1_1", "optimizer": "sgd", "ema": 0.9, "accumulate": 2, "augment": AUGMENT_PRESETS["standard"]},
-    {"backbone": "mnasnet0_5", "optimizer": "rmsprop", "mixup": 0.2, "dropout": 0.3, "schedule": "plateau",
+    {"backbone": "mnasnet0_5", "optimizer": "rmsprop", "lr": 1e-4, "mixup": 0.2, "dropout": 0.3, "schedule": "plateau",
      "plateau_epochs": 1},
     {"backbone": "mobilenet_v3_small", "precision": "bf16", "cutmix": 1.0, "balanced": True, "loss": "focal",
      "schedule": "step"},
