@@ -149,6 +149,8 @@ class Database:
         tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
         if owner != application and (owner or tables):
             raise StoreError("store.foreign", path=str(self.path))
+        if version < 0 or (tables and not version):  # no migration leaves that
+            raise StoreError("store.damaged", path=str(self.path))
         if version > len(migrations):
             raise StoreError("store.newer", path=str(self.path), found=version, known=len(migrations))
         db.execute("PRAGMA journal_mode=WAL")  # now that it is ours: the mode stays in the file

@@ -157,3 +157,13 @@ def test_damage_inside_is_found_by_a_check(path: Path) -> None:
     with pytest.raises(StoreError, match="is damaged"):
         db.check()
     db.close()
+
+
+@pytest.mark.parametrize("version", [0, -(2**31), -1])
+def test_a_version_that_no_migration_leaves_is_damage(path: Path, version: int) -> None:
+    opened(path).close()
+    raw = sqlite3.connect(path)
+    raw.execute(f"PRAGMA user_version={version}")
+    raw.close()
+    with pytest.raises(StoreError, match="is damaged"):
+        opened(path)
