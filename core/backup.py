@@ -129,10 +129,7 @@ def restore(source: Path, workspace: Workspace, *, progress: Progress | None = N
                     progress(done, size)
         if not rescue.is_sound(staging / DATABASE, APPLICATION):
             raise _not_ours(source, f"{DATABASE} is damaged")
-        for folder in FOLDERS:
-            if (staging / folder).is_dir():
-                for inner in (staging / folder).iterdir():
-                    os.replace(inner, workspace.root / folder / inner.name)
+        _move(staging, workspace.root)
         if (staging / ACCOUNTS).is_file():
             os.replace(staging / ACCOUNTS, workspace.root / ACCOUNTS)
         for ending in ("", "-wal", "-shm"):
@@ -168,6 +165,17 @@ def _files(workspace: Workspace) -> Iterator[tuple[Path, str]]:
                 said = path.relative_to(workspace.root).as_posix()
                 if allowed(said) and path.is_file() and not path.is_symlink():
                     yield path, said
+
+
+def _move(staging: Path, root: Path) -> None:
+    """Put the folders of `staging` in their places in `root`, and see every name in them to the disk."""
+    for above, _, _ in os.walk(staging):
+        flush_folder(Path(above))
+    for folder in FOLDERS:
+        if (staging / folder).is_dir():
+            for inner in (staging / folder).iterdir():
+                os.replace(inner, root / folder / inner.name)
+            flush_folder(root / folder)
 
 
 def _copy_database(source: Path, target: Path) -> None:

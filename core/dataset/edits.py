@@ -19,6 +19,7 @@ import orjson
 
 from core.dataset.quarantine import MIN_PER_CLASS
 from core.dataset.record import Dataset, Item
+from core.durable import flush_folder
 from core.errors import DataError
 
 FILE = "edits.jsonl"
@@ -198,5 +199,6 @@ def _append(file: Path, line: bytes) -> None:
             out.write((b"\n" if torn else b"") + line + b"\n")
             out.flush()
             os.fsync(out.fileno())
+        flush_folder(file.parent)  # the first line makes the file
     except OSError as error:
         raise DataError("data.disk_full", path=str(file.parent)) from error

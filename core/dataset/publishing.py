@@ -15,6 +15,7 @@ from core.dataset.edits import FILE as EDITS
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
 from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, fingerprint, read_manifest, write_manifest
 from core.dataset.summary import problems
+from core.durable import flush_folder
 from core.errors import DataError
 from core.workspace import Workspace
 
@@ -82,6 +83,7 @@ def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
         if there := _whole(dataset.folder, recipe):  # another import of the same content was faster
             return there
         raise
+    flush_folder(dataset.folder.parent)  # whoever brought it may delete it now
     return dataset
 
 
@@ -92,6 +94,7 @@ def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> D
     told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
     write_manifest(told, folder, recipe=recipe)
     os.replace(folder / MANIFEST, there.folder / MANIFEST)
+    flush_folder(there.folder)
     return told
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -61,6 +62,22 @@ def test_what_is_restored_is_what_was_backed_up(store: RunStore, two: Workspace,
     assert again.events(after.id) == store.events(before.id)
     again.serve()
     again.close()
+
+
+def test_every_folder_of_a_restore_is_flushed_before_the_database_says_that_it_is_there(
+    store: RunStore, two: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(store, tmp_path / "all.thaw")
+    calls: list[tuple[str, str]] = []
+    flush, replace = backup.flush_folder, os.replace
+    monkeypatch.setattr(backup, "flush_folder", lambda path: (calls.append(("flush", path.name)), flush(path)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append(("put", Path(b).name)), replace(a, b)))
+    restore(tmp_path / "all.thaw", two)
+    run = store.runs()[0].id
+    for folder, inner in (("datasets", "abcd"), ("runs", run)):
+        assert calls.index(("flush", inner)) < calls.index(("put", inner))
+        assert max(at for at, call in enumerate(calls) if call == ("flush", folder)) > calls.index(("put", inner))
+    assert calls[-2:] == [("put", two.database.name), ("flush", two.root.name)]
 
 
 def test_accounts_come_along_while_they_are_in_use(store: RunStore, two: Workspace, tmp_path: Path) -> None:

@@ -175,6 +175,15 @@ def test_an_entry_torn_by_a_power_cut_is_no_entry_and_hurts_no_other(pets_set: D
     assert read_edits(pets_set.folder) == (first, third)
 
 
+def test_the_first_decision_is_flushed_with_the_name_of_its_file(pets_set: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[tuple[Path, bool]] = []
+    monkeypatch.setattr(
+        module, "flush_folder", lambda folder: flushed.append((folder, (folder / module.FILE).stat().st_size > 0))
+    )
+    decide(pets_set, "exclude", shas(pets_set, 0)[:1])
+    assert flushed == [(pets_set.folder, True)]
+
+
 def test_decisions_outlive_a_set_that_is_imported_again(
     pets_set: Dataset, pets: Callable[..., dict[str, bytes]], zipped: Callable[..., Path], workspace: Workspace
 ) -> None:

@@ -358,6 +358,33 @@ def test_a_source_whose_name_is_no_utf_8_comes_in(workspace: Workspace, tmp_path
     assert (dataset.name, dataset.source) == ("小狗", "小狗")
 
 
+def test_a_set_is_published_by_a_flush_a_rename_and_a_flush_of_the_folder_that_has_it_now(
+    workspace: Workspace, zipped: Make, pets: Pets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = heard(monkeypatch)
+    made = import_dataset(zipped(pets()), workspace)
+    assert calls[-3:] == [("sync",), ("replace", made.folder), ("flush", workspace.datasets)]
+
+
+def test_what_is_told_anew_of_a_set_is_flushed_too(
+    workspace: Workspace, zipped: Make, pets: Pets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = import_dataset(zipped(pets()), workspace)
+    calls = heard(monkeypatch)
+    import_dataset(zipped({**pets(), "cats/notes.txt": b"x"}, "more.zip"), workspace)
+    assert calls[-2:] == [("replace", made.folder / "manifest.json"), ("flush", made.folder)]
+
+
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What publishing asks of the disk from now on, in order."""
+    calls: list[tuple[object, ...]] = []
+    sync, replace, flush = os.sync, os.replace, publishing.flush_folder
+    monkeypatch.setattr(os, "sync", lambda: (calls.append(("sync",)), sync()))
+    monkeypatch.setattr(os, "replace", lambda a, b: (calls.append(("replace", Path(b))), replace(a, b)))
+    monkeypatch.setattr(publishing, "flush_folder", lambda path: (calls.append(("flush", path)), flush(path)))
+    return calls
+
+
 def test_two_imports_of_the_same_content_at_once_make_one_data_set(workspace: Workspace, zipped: Make, pets: Pets) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
