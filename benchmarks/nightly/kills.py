@@ -30,8 +30,8 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
                 proof.figures["runs"] += 1
             child = nursery.start(workspace.root, run_id, 0.0)
             mean_to = rng.random() < 0.6  # inside a save
-            alive = _wait(child, rng, inside=mean_to, save_seconds=save_seconds)
-            child.kill()
+            _wait(child, rng, inside=mean_to, save_seconds=save_seconds)
+            alive = child.kill()
             child.close()
             save_seconds = _save_seconds(child) or save_seconds
             if alive:
@@ -54,18 +54,19 @@ def _new_run(workspace: Workspace, dataset: str, rng: random.Random) -> str:
     return run.id
 
 
-def _wait(child: Child, rng: random.Random, *, inside: bool, save_seconds: float) -> bool:
-    """Until the moment of the kill; False if it ended before."""
+def _wait(child: Child, rng: random.Random, *, inside: bool, save_seconds: float) -> None:
+    """Until the moment of the kill, or the end of the process."""
     if not inside:
         while not child.said("event"):
             if not child.listen(0.05):
-                return False
-        return child.listen(rng.random() * 0.8)
+                return
+        child.listen(rng.random() * 0.8)
+        return
     saves = rng.randint(1, 6)
     while len(child.said("save")) < saves:
         if not child.listen(0.002):
-            return False
-    return child.listen(rng.random() * save_seconds)
+            return
+    child.listen(rng.random() * save_seconds)
 
 
 def _save_seconds(child: Child) -> float:

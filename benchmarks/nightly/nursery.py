@@ -7,7 +7,6 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -26,9 +25,11 @@ class Child:
 
     pid: int
     pipe: Any
+    nursery: "Nursery"
     lines: list[tuple[float, str, list[Any]]] = field(default_factory=list)
     begin: float = field(default_factory=time.monotonic)
     _rest: bytes = b""
+    _code: int | None = None
 
     def listen(self, seconds: float) -> bool:
         """Take in what it says within `seconds`; False once it has ended."""
@@ -59,16 +60,22 @@ class Child:
         """As far as one could hear it was writing a checkpoint at the end."""
         return len(self.said("save")) > len(self.said("saved"))
 
-    def kill(self) -> None:
-        """SIGKILL, then whatever it had still said."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, 9)
+    def kill(self) -> bool:
+        """SIGKILL, then whatever it had still said; True if it was alive and this has ended it."""
+        os.kill(self.pid, 9)  # nobody else's: the nursery keeps the number until it is asked for the status
         while self.listen(10.0):
             pass
+        return self._end() == -9
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Let go of the pipe, and of what is left of a process that has ended."""
         os.close(self.pipe)
+        self._end()
+
+    def _end(self) -> int:
+        if self._code is None:
+            self._code = self.nursery.ask([self.pid])
+        return self._code
 
 
 class Nursery:
@@ -85,16 +92,20 @@ class Nursery:
 
     def start(self, workspace: Path, run_id: str, save_seconds: float) -> Child:
         """A process that takes the queue of the dead over and drives that run."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         read, write = os.pipe()
         os.set_inheritable(write, True)
         ours = f"/proc/{os.getpid()}/fd/{write}"
-        self._process.stdin.write(json.dumps([ours, str(workspace), run_id, save_seconds]).encode() + b"\n")
-        self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
+        pid = self.ask([ours, str(workspace), run_id, save_seconds])
         os.close(write)
-        return Child(pid, read)
+        return Child(pid, read, self)
+
+    def ask(self, request: list[Any]) -> int:
+        """The pid of a new child; or, asked for one that has ended or is about to, its exit status (-9: killed)."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
@@ -154,28 +165,31 @@ def _live(pipe: int, workspace: str, run_id: str, save_seconds: float) -> None:
 
 
 def _main() -> None:
-    import signal
-
     import core.training
     from core.dataset import pixels  # noqa: F401
 
     core.training.torch.set_num_threads(1)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    for ours, workspace, run_id, save_seconds in _requests():
-        pipe = os.open(ours, os.O_WRONLY)
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                _live(pipe, workspace, run_id, save_seconds)
-                code = 0
-            finally:
-                os._exit(code)
-        os.close(pipe)
-        sys.stdout.write(f"{pid}\n")
+    for request in _requests():
+        answer = _bear(*request) if len(request) > 1 else os.waitstatus_to_exitcode(os.waitpid(request[0], 0)[1])
+        sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
+
+
+def _bear(ours: str, workspace: str, run_id: str, save_seconds: float) -> int:
+    """The pid of a child that drives the run."""
+    pipe = os.open(ours, os.O_WRONLY)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            _live(pipe, workspace, run_id, save_seconds)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(pipe)
+    return pid
 
 
 if __name__ == "__main__":
