@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.nightly.proof import Proof, many
+from core import checkpoint
 from core.errors import StoreError
-from core.events import Discard, Ended, Pause, StepDone, Stop
+from core.events import Discard, Ended, Pause, Saved, StepDone, Stop
 from core.recipe import Recipe
 from core.run import BEFORE, RESUMABLE, STATES, State
 from core.store import RunStore
@@ -17,6 +18,10 @@ from core.workspace import Workspace, open_workspace
 SEQUENCES, LENGTH, TOGETHER = 10_000, 14, 40
 OUTCOMES = ("finished", "stopped", "paused", "interrupted", "discarded", "failed")
 OVER = ("finished", "discarded")
+ACTS = (
+    "create", "claim", "claim", "steps", "steps", "save", "save", "end", "end", "requeue", "move", "send", "take", "bin",
+    "crash",
+)  # fmt: skip
 
 
 @dataclass
@@ -29,7 +34,9 @@ class Known:
     deleted: bool = False
     steps: int = 0
     commands: list[str] = field(default_factory=list)
-    saved: bool = False
+    saved: list[str] = field(default_factory=list)
+    """Checkpoints that were acknowledged, and those that a crash left whole but untold."""
+    saved_step: int = -1
 
 
 class House:
@@ -56,8 +63,7 @@ class House:
 
     def one(self) -> None:
         """Do something at random, in both worlds."""
-        ops = ["create", "claim", "claim", "steps", "steps", "end", "end", "requeue", "move", "send", "take", "bin", "crash"]
-        op = self.rng.choice(ops) if self.known else "create"
+        op = self.rng.choice(ACTS) if self.known else "create"
         who = self.rng.randrange(2)
         run_id = self.rng.choice(list(self.known)) if self.known else ""
         self.done.append(f"{op} {who} {run_id[-3:]}")
@@ -81,6 +87,20 @@ class House:
         store.append(run_id, new)
         run.steps += 2
 
+    def _save(self, who: int, store: RunStore, run_id: str) -> None:
+        run = self.known[run_id]
+        if run.state == "running" and run.owner == who:
+            store.append(run_id, [self._written(store, run_id)])
+
+    def _written(self, store: RunStore, run_id: str) -> Saved:
+        """A checkpoint on the disk that nobody has said anything of so far."""
+        run, folder = self.known[run_id], store.folder(run_id)
+        name = checkpoint.free_name(folder, run.steps)
+        written = checkpoint.save(folder / name, {"steps": run.steps}, {"step": run.steps})
+        run.saved.append(name)
+        run.saved_step = run.steps
+        return Saved(step=run.steps, epoch=0, file=name, sha256=written.sha256, size_bytes=written.size_bytes, best=False)
+
     def _end(self, who: int, store: RunStore, run_id: str) -> None:
         run, outcome = self.known[run_id], self.rng.choice(OUTCOMES)
         may = run.state in BEFORE[outcome] & {"running"}  # type: ignore[index]
@@ -90,7 +110,7 @@ class House:
 
     def _requeue(self, who: int, store: RunStore, run_id: str) -> None:
         run = self.known[run_id]
-        may = run.state in RESUMABLE and not run.deleted and run.state not in {"stopped", "failed"}
+        may = run.state in RESUMABLE and not run.deleted and (bool(run.saved) or run.state not in {"stopped", "failed"})
         try:
             store.requeue(run_id)
             self.expect("requeue", True, may)
@@ -138,7 +158,10 @@ class House:
         run.deleted = may
 
     def _crash(self, who: int, store: RunStore, _: str) -> None:
-        """The process is gone, another comes; what it was running is interrupted, its queue is taken over."""
+        """The process is gone, perhaps inside a save; what it was running is interrupted, its queue is taken over."""
+        for run_id, run in self.known.items():
+            if run.owner == who and run.state == "running" and run.steps > run.saved_step and self.rng.random() < 0.3:
+                self._written(store, run_id)
         store.close()
         self.stores[who] = RunStore(self.workspace)
         self.stores[1 - who].recover()
@@ -158,6 +181,7 @@ class House:
             self.expect("state", (there.state, there.deleted), (run.state, run.deleted))
             steps = [event.step for _, event in store.events(run_id) if isinstance(event, StepDone)]
             self.expect("steps", steps, list(range(1, run.steps + 1)))
+            self._check_saved(store, run_id, run)
             if run.state in OVER:
                 for new in STATES:
                     self.expect(f"leave {run.state}", store.transition(run_id, new), False)
@@ -165,12 +189,22 @@ class House:
             seqs = [row[0] for row in db.execute("SELECT seq FROM event ORDER BY seq")]
         self.expect("event numbers", seqs, list(range(1, len(seqs) + 1)))
 
+    def _check_saved(self, store: RunStore, run_id: str, run: Known) -> None:
+        """Every checkpoint that was acknowledged is still listed and loads, and the newest is that of the next attempt."""
+        listed = [event for _, event in store.events(run_id) if isinstance(event, Saved)]
+        self.expect("saved", [saved.file for saved in listed], run.saved)
+        for saved in listed:
+            state = checkpoint.load(store.folder(run_id) / saved.file, saved.sha256)
+            self.expect(saved.file, state["steps"], saved.step)
+        newest = store.last_checkpoint(run_id)
+        self.expect("last checkpoint", newest and newest.file, run.saved[-1] if run.saved else None)
+
 
 def prove(scale: float, seed: int, folder: Path) -> Proof:
     """So many sequences; a few share a database, in memory where the machine has such a place."""
     memory = Path("/dev/shm")
     place = Path(tempfile.mkdtemp(prefix="thaw-machine-", dir=memory)) if memory.is_dir() else folder
-    proof = Proof("machine", {"sequences": 0, "acts": 0, "crashes": 0})
+    proof = Proof("machine", {"sequences": 0, "acts": 0, "crashes": 0, "checkpoints": 0})
     rng = random.Random(seed)
     try:
         house: House | None = None
@@ -188,6 +222,7 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
             house.check()
             proof.figures["sequences"] += 1
             proof.figures["acts"] += len(house.done)
+            proof.figures["checkpoints"] += sum(len(run.saved) for run in house.known.values())
             proof.figures["crashes"] += sum(act.startswith("crash") for act in house.done)
             if house.faults:
                 proof.faults += house.faults

@@ -11,3 +11,4 @@ def test_any_sequence_of_acts_and_crashes_keeps_the_table_of_states(tmp_path: Pa
     assert proof.faults == []
     assert proof.figures["sequences"] == 300
     assert proof.figures["crashes"] > 100
+    assert proof.figures["checkpoints"] > 10
