@@ -1,55 +1,55 @@
-"""Soak: a real server for an hour: short runs, sessions that come and go, training processes killed beside it.
+"""Soak: a real server for an hour: short runs, sessions that come and go, files, training processes killed beside it.
 
-Its memory, descriptors and threads are read while it works; at the end it is killed itself, and everything must be there.
+Its memory, descriptors, threads, answers and write-ahead log are read while it works; at the end it is killed itself, and
+everything must be there.
 """
 
 import contextlib
-import http.client
-import os
 import random
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import psutil
 
-from benchmarks.nightly.nursery import ROOT, Nursery
+from benchmarks.nightly.nursery import Nursery
 from benchmarks.nightly.proof import Proof, many
-from benchmarks.nightly.scene import small, workspace_with_pictures
+from benchmarks.nightly.scene import picture, small, workspace_with_pictures
+from benchmarks.nightly.server import Server, rerun, ticket
 from core.errors import ThawError
 from core.store import RunStore
 from core.workspace import Workspace
 
-SECONDS, RUNS, SESSIONS, KILLS = 3600, 500, 30, 100
+SECONDS, RUNS, SESSIONS, KILLS, UPLOADS = 3600, 500, 30, 100, 200
 WARM = 0.3
 """Share of the time that is warm-up."""
 MOST_SLOPE = 1.0
 """MB an hour after warm-up, judged from half an hour on."""
 JUDGED_SECONDS = 1800
+MOST_HEALTH_SECONDS = 0.25
+"""Of 99 answers in a hundred, judged as the slopes are."""
+MOST_WAL_BYTES = 64 * 2**20
 PAGES = ("", "data", "model", "train", "results", "runs", "try_it")
 
 
 def prove(scale: float, seed: int, folder: Path) -> Proof:
-    """So long, so many runs, sessions and kills."""
+    """So long, so many runs, sessions, files and kills."""
     rng = random.Random(seed)
     seconds, runs, kills = many(SECONDS, scale, 40), many(RUNS, scale, 4), many(KILLS, scale, 2)
     workspace, dataset = workspace_with_pictures(folder / "w")
-    proof = Proof("soak", {"seconds_served": seconds, "runs": 0, "sessions": 0, "kills": 0})
+    proof = Proof("soak", {"seconds_served": seconds, "runs": 0, "sessions": 0, "kills": 0, "uploads": 0})
     made: list[str] = []
-    with Nursery() as nursery, _Server(workspace) as server:
+    with Nursery() as nursery, Server(workspace) as server:
         over = threading.Event()
-        visitors = threading.Thread(
-            target=_visit, args=(server, over, min(SESSIONS, max(2, many(SESSIONS, scale * 4))), proof)
-        )
-        visitors.start()
-        watch = _Watch(server.pid)
+        visitors = [
+            threading.Thread(target=_visit, args=(server, over, min(SESSIONS, max(2, many(SESSIONS, scale * 4))), proof)),
+            threading.Thread(target=_bring, args=(server, over, many(UPLOADS, scale), seconds, proof)),
+        ]
+        for visitor in visitors:
+            visitor.start()
+        watch = _Watch(server, workspace)
         begin = time.monotonic()
-        slowest = 0.0
         while (now := time.monotonic() - begin) < seconds or proof.figures["kills"] < kills or len(made) < runs:
             if len(made) < runs * min(1.0, now / (0.9 * seconds)):
                 made.append(_submit(workspace, dataset, rng))
@@ -57,7 +57,6 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
                 made.append(_kill_one(nursery, workspace, dataset, rng))
                 proof.figures["kills"] += 1
             watch.look(now)
-            slowest = max(slowest, server.health())
             if not server.alive():
                 proof.faults.append("the server has ended")
                 break
@@ -67,80 +66,49 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
             time.sleep(min(1.0, seconds / 200))
         _drain(workspace, proof)
         over.set()
-        visitors.join(60)
+        for visitor in visitors:
+            visitor.join(60)
         watch.look(time.monotonic() - begin)
         server.kill()
     proof.figures["runs"] = len(made)
-    proof.figures["slowest_health_ms"] = round(slowest * 1000)
     watch.report(proof, seconds)
+    proof.figures["tracebacks"] = len(server.unhandled())
+    proof.faults += server.unhandled()
     _nothing_lost(workspace, made, proof)
     return proof
 
 
-class _Server:
-    """`thaw ui` as a process of its own."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        command = [sys.executable, "-m", "core.cli", "ui", "--no-browser", "--port", str(self.port)]
-        command += ["--workspace", str(workspace.root), "--device", "cpu"]
-        self.log = workspace.root / "server.txt"
-        self._out = self.log.open("wb")
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._out, stderr=self._out,
-                                         env={**os.environ, "OMP_NUM_THREADS": "1", "THAW_LANGUAGE": "en"})  # fmt: skip
-        self.pid = self._process.pid
-
-    def __enter__(self) -> "_Server":
-        end = time.monotonic() + 180
-        while b"Thaw is ready" not in self.log.read_bytes():
-            if time.monotonic() > end or not self.alive():
-                raise RuntimeError(f"the server did not start: {self.log.read_text()[-2000:]}")
-            time.sleep(0.1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._out.close()
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        """SIGKILL: the last fault of the hour."""
-        if self.alive():
-            self._process.send_signal(signal.SIGKILL)
-        self._process.wait(20)
-
-    def health(self) -> float:
-        """Seconds that an answer takes; 30 if there is none."""
-        begin = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-        except OSError:
-            return 30.0
-        finally:
-            connection.close()
-        return time.monotonic() - begin
-
-
 class _Watch:
-    """Memory in MB, descriptors and threads of a process over time."""
+    """Memory in MB, descriptors and threads of a server over time, its answers and its write-ahead log."""
 
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
+    def __init__(self, server: Server, workspace: Workspace) -> None:
+        self._server = server
+        self._process = psutil.Process(server.pid)
+        self._wal = Path(f"{workspace.database}-wal")
         self.seen: list[tuple[float, float, int, int]] = []
+        self.answers: list[float] = []
+        self.wal_bytes = 0
 
     def look(self, now: float) -> None:
+        self.answers.append(self._server.health())
+        with contextlib.suppress(FileNotFoundError):
+            self.wal_bytes = max(self.wal_bytes, self._wal.stat().st_size)
         with contextlib.suppress(psutil.Error):
             process = self._process
             self.seen.append((now, process.memory_info().rss / 2**20, process.num_fds(), process.num_threads()))
 
     def report(self, proof: Proof, seconds: float) -> None:
         """Slopes after the warm-up by the median of all pairs (Theil and Sen), so that single peaks do not speak."""
+        late_answer = sorted(self.answers)[int(0.99 * len(self.answers))]
+        proof.figures |= {
+            "health_p99_ms": round(late_answer * 1000),
+            "health_most_ms": round(max(self.answers) * 1000),
+            "wal_most_mb": round(self.wal_bytes / 2**20, 1),
+        }
+        if self.wal_bytes >= MOST_WAL_BYTES:
+            proof.faults.append(f"the write-ahead log came to {self.wal_bytes:,} bytes")
+        if seconds >= JUDGED_SECONDS and late_answer >= MOST_HEALTH_SECONDS:
+            proof.faults.append(f"one answer in a hundred took {late_answer * 1000:.0f} ms")
         late = [row for row in self.seen if row[0] >= WARM * self.seen[-1][0]] if self.seen else []
         if len(late) < 8:
             proof.faults.append("the server could not be watched")
@@ -207,28 +175,22 @@ def _drain(workspace: Workspace, proof: Proof) -> None:
     proof.faults.append("the queue did not come to an end")
 
 
-def _visit(server: _Server, over: threading.Event, sessions: int, proof: Proof) -> None:
+def _visit(server: Server, over: threading.Event, sessions: int, proof: Proof) -> None:
     """Browser sessions, as many at a time: each opens a page, asks again a few times, goes; then another comes."""
-    from streamlit.proto.BackMsg_pb2 import BackMsg
     from websockets.exceptions import WebSocketException
-    from websockets.sync.client import connect
 
     def one(number: int) -> None:
         rng = random.Random(number)
         while not over.is_set():
             try:
-                url = f"ws://127.0.0.1:{server.port}/_stcore/stream"
-                with connect(url, origin=f"http://127.0.0.1:{server.port}", max_size=2**26, open_timeout=60) as socket_:  # type: ignore[arg-type]
+                with server.session() as session:
                     proof.figures["sessions"] += 1
                     for _ in range(rng.randint(2, 5)):
-                        message = BackMsg()
-                        message.rerun_script.query_string = ""
-                        message.rerun_script.page_name = rng.choice(PAGES)
-                        socket_.send(message.SerializeToString())
+                        session.send(rerun(rng.choice(PAGES)))
                         end = time.monotonic() + rng.uniform(4, 12)
                         while time.monotonic() < end and not over.is_set():
                             with contextlib.suppress(TimeoutError):
-                                socket_.recv(timeout=1.0)
+                                session.recv(timeout=1.0)
             except (OSError, WebSocketException, TimeoutError) as error:
                 if not over.is_set() and server.alive():
                     proof.figures["broken_sessions"] = proof.figures.get("broken_sessions", 0) + 1
@@ -240,6 +202,25 @@ def _visit(server: _Server, over: threading.Event, sessions: int, proof: Proof) 
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _bring(server: Server, over: threading.Event, files: int, seconds: float, proof: Proof) -> None:
+    """So many files within so many seconds, each with the ticket of a page opened for it; what was answered is kept."""
+    from websockets.exceptions import WebSocketException
+
+    begin = time.monotonic()
+    while not over.wait(0.2):
+        number = proof.figures["uploads"]
+        if number >= files or time.monotonic() - begin < number * 0.8 * seconds / files:
+            continue
+        with contextlib.suppress(OSError, WebSocketException, TimeoutError), server.session() as session:
+            session.send(rerun("data"))
+            while (right := ticket(session.recv(timeout=60))) is None:
+                pass
+            status = server.upload(right, f"{number}.png", picture(number, 0, 256))
+            proof.figures["uploads"] += 1
+            if status != 201:
+                proof.faults.append(f"file {number} was answered with {status}")
 
 
 def _nothing_lost(workspace: Workspace, made: list[str], proof: Proof) -> None:
@@ -262,11 +243,9 @@ def _nothing_lost(workspace: Workspace, made: list[str], proof: Proof) -> None:
             except ThawError as error:
                 proof.faults.append(f"{run_id}: {error}")
         proof.figures["states"] = states
-        wal = Path(f"{workspace.database}-wal")
-        proof.figures["log_mb"] = round(wal.stat().st_size / 2**20, 1) if wal.exists() else 0
+        for number in range(proof.figures["uploads"]):
+            there = [file.read_bytes() for file in workspace.uploads.rglob(f"{number}.png")]
+            if there != [picture(number, 0, 256)]:
+                proof.faults.append(f"file {number} is not there")
     finally:
         store.close()
-    text = (workspace.root / "server.txt").read_text("utf-8", errors="replace")
-    proof.figures["tracebacks"] = text.count("Traceback (most recent call last)")
-    if proof.figures["tracebacks"]:
-        proof.faults.append(text[text.index("Traceback (most recent call last)") :][:1500])
