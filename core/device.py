@@ -7,15 +7,20 @@ import torch
 from torch import nn
 
 from core.errors import TrainingError
+from core.slot import is_lost, lost
 
 Precision = Literal["fp32", "bf16", "fp16"]
+_FULL = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What is said of full memory without a kind of its own; a GPU outlives that."""
 
 
 def choose_device(wanted: str) -> torch.device:
     """The device that `wanted` ('auto', 'cpu', 'cuda', 'cuda:1', 'mps') names here; auto: the fastest there is.
 
-    Raises TrainingError (`training.no_device`).
+    Raises TrainingError (`training.no_device`; `training.device_lost` if it failed under this process).
     """
+    if is_lost(wanted):
+        raise TrainingError("training.device_lost", device=wanted)
     found = ["cpu"]
     if torch.backends.mps.is_available():
         found.insert(0, "mps")
@@ -55,6 +60,24 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
+
+
+def free_cached() -> None:
+    """Give back what torch keeps of a GPU's memory. One that has failed is asked nothing; without one nothing happens."""
+    if not lost():
+        torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Less at a time would help."""
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in _FULL)
+
+
+def is_fault(error: BaseException) -> bool:
+    """The device has failed: it answers nothing right any more while this process lives."""
+    failed = isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error:" in str(error))
+    return failed and not out_of_memory(error)
 
 
 def _bf16_products() -> bool:

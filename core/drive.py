@@ -6,17 +6,18 @@ Knows the store and the shape of `train`; nothing of threads, queues, terminals 
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from core import log
+from core import log, slot
 from core.errors import StoreError, ThawError
 from core.events import Command, Ended, Event, Measuring, Notice, Preparing, Replanned, Saved, StepDone
+from core.locks import Hold
 from core.pace import Stopwatch
 from core.recipe import Recipe
 from core.room import check_room
-from core.store import RunStore
+from core.store import Run, RunStore
 from core.workspace import Workspace
 
 COMMIT_SECONDS = 0.5
@@ -26,6 +27,8 @@ LOOK_SECONDS = 0.2
 """Between two looks for commands."""
 NO_SPACE = frozenset({"checkpoint.disk_full", "store.full", "run.no_space", "data.disk_full", "data.no_space"})
 """Failures that are none: the run waits until there is space again."""
+NO_DEVICE = frozenset({"training.device_failed", "training.device_lost"})
+"""Failures of the machine: the run is taken up again by the next process."""
 
 
 class Train(Protocol):
@@ -56,11 +59,35 @@ def drive(
     """Carry out a queued run from its last checkpoint to its `Ended`; None if somebody else has taken it.
 
     `watch` sees every event after it was taken down. `asked` gives commands besides those left in the store. A full disk
-    pauses the run, with the failure's two sentences; one that has no room is not begun. What goes wrong
-    unexpectedly is written to the run's log and ends the run as failed. If the store itself fails, so that the end cannot be
-    written, raises StoreError. KeyboardInterrupt and the like end the run as interrupted and are raised again.
+    pauses the run, with the failure's two sentences; one that has no room is not begun. A device that fails interrupts it.
+    What goes wrong unexpectedly is written to the run's log and ends the run as failed. If the store itself fails, so that
+    the end cannot be written, raises StoreError; also if another process trains on the device (`run.device_taken`): then
+    the run goes on waiting. KeyboardInterrupt and the like end the run as interrupted and are raised again.
     """
     run = store.run(run_id)
+    with take_slot(store, run.recipe.device) if train is None else nullcontext():
+        return _attempt(store, run, train, watch, asked, clock)
+
+
+def take_slot(store: RunStore, device: str) -> Hold:
+    """The right to train on `device`. Raises StoreError (`run.device_taken`), naming the run that is trained there."""
+    hold = slot.take(store.workspace, device)
+    if hold is None:
+        name = slot.resolve(device)
+        there = (run.name for run in store.runs() if run.state == "running" and slot.resolve(run.recipe.device) == name)
+        raise StoreError("run.device_taken", device=name, run=next(there, "–"))
+    return hold
+
+
+def _attempt(
+    store: RunStore,
+    run: Run,
+    train: Train | None,
+    watch: Callable[[Event], None],
+    asked: Callable[[], Sequence[Command]],
+    clock: Callable[[], float],
+) -> Ended | None:
+    run_id = run.id
     if not store.transition(run_id, "running", allowed={"queued"}):
         return None
     folder = store.workspace.runs / run.id
@@ -105,9 +132,12 @@ def drive(
 
 
 def settled(ended: Ended) -> Ended:
-    """An end by a full disk is a pause."""
-    waits = ended.outcome == "failed" and ended.code in NO_SPACE
-    return ended.model_copy(update={"outcome": "paused"}) if waits else ended
+    """An end by a full disk is a pause, and one by a device that failed an interruption."""
+    if ended.outcome == "failed" and ended.code in NO_SPACE:
+        return ended.model_copy(update={"outcome": "paused"})
+    if ended.outcome == "failed" and ended.code in NO_DEVICE:
+        return ended.model_copy(update={"outcome": "interrupted", "reason": "device"})
+    return ended
 
 
 def _fallen_back(store: RunStore, run_id: str, used: Saved | None) -> Sequence[Notice]:

@@ -13,10 +13,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
-from core import vitals
+from core import slot, vitals
 from core.allocator import give_back
 from core.drive import Train, drive, settled
 from core.errors import StoreError, ThawError
@@ -24,6 +24,7 @@ from core.events import Command, Discard, Ended, Event, Interrupt, Notice, Pause
 from core.history import Curve, History, RunState
 from core.recipe import Recipe
 from core.room import check_room
+from core.slot import resolve
 from core.store import ACTIVE, RESUMABLE, Run, RunStore
 from core.threads import set_threads
 from core.workspace import Workspace
@@ -89,9 +90,12 @@ class Engine:
     def health(self) -> dict[str, Any]:
         """Plain data: `ok`, and in `problems` the code and values of the two sentences of each thing that is not.
 
-        `engine.dead` (no thread for a device), `engine.stalled` (a run is silent for too long: hung).
+        `engine.dead` (no thread for a device), `engine.stalled` (a run is silent for too long: hung), `training.device_lost`
+        (a GPU failed: what waits for it waits for the next server).
         """
-        problems: list[dict[str, Any]] = []
+        problems: list[dict[str, Any]] = [
+            {"code": "training.device_lost", "values": {"device": device}} for device in slot.lost()
+        ]
         for lane in list(self._lanes.values()) if self._started and not self._closing else ():
             if not lane.thread.is_alive():
                 problems.append({"code": "engine.dead", "values": {"device": lane.name}})
@@ -159,6 +163,14 @@ class Engine:
     def queue(self) -> tuple[str, ...]:
         """Ids of the runs that wait here, the next one first."""
         return tuple(self.store.adopt())
+
+    def wait(self, run_id: str) -> "Wait":
+        """What a run in the queue waits for. Raises StoreError (`run.unknown`)."""
+        queue, name = self.queue(), self._lane_name(self.store.run(run_id))
+        place = queue.index(run_id) + 1 if run_id in queue else 0
+        lane = self._lanes.get(name)
+        why: Literal["turn", "lost", "taken"] = "lost" if slot.is_lost(name) else "taken" if lane and lane.taken else "turn"
+        return Wait(place, why, name, lane.pulse.run if lane else "")
 
     def curve(self, run_id: str) -> Curve:
         """The points of a run, up to the last step if it runs here. Raises StoreError (`run.unknown`)."""
@@ -279,7 +291,7 @@ class Engine:
     def _one(self, lane: "_Lane") -> bool:
         """Drive the first run that waits for this device; False if there is none."""
         run = next((run for run in self._waiting() if self._lane_name(run) == lane.name), None)
-        if run is None or not self._device_free(lane):
+        if run is None or slot.is_lost(lane.name) or not self._device_free(lane):
             return False
         view: _View | None = None
         try:
@@ -288,8 +300,13 @@ class Engine:
             view = self._view(run.id, live=True)
             lane.pulse.begin(run.id)
             watch = partial(_both, view.feed, lane.hear)
-            return drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
+            done = drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
+            lane.taken = False
+            return done
         except Exception as error:
+            if isinstance(error, StoreError) and error.code == "run.device_taken":
+                lane.taken = True
+                return False
             self._unsaid[run.id] = _failed(error)
             raise
         finally:
@@ -339,6 +356,20 @@ class Engine:
         return view
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a run is not at work yet."""
+
+    place: int
+    """In the queue, 1 is next; 0 if it does not wait here."""
+    why: Literal["turn", "lost", "taken"]
+    """It is not its turn; its device failed; another process trains there."""
+    device: str
+    """As its recipe or the server calls it."""
+    at_work: str
+    """Id of the run that this server trains there; '' if there is none."""
+
+
 @dataclass(eq=False)
 class _Lane:
     """One device and its thread."""
@@ -346,6 +377,8 @@ class _Lane:
     name: str
     thread: threading.Thread = field(init=False)
     busy: bool = False
+    taken: bool = False
+    """Another process of the workspace trains on the device."""
     asked: deque[Command] = field(default_factory=deque)
     """Commands for whatever runs here."""
     pulse: vitals.Pulse = field(default_factory=vitals.Pulse)
@@ -387,18 +420,6 @@ def _failed(error: Exception) -> Ended:
     if isinstance(error, ThawError):
         return settled(Ended(outcome="failed", code=error.code, values=error.values))
     return Ended(outcome="failed", code="internal.error", values={"name": type(error).__name__, "log": "-"})
-
-
-@cache
-def resolve(device: str) -> str:
-    """The device that a name means on this machine: `auto` takes the first GPU, else the CPU. May import torch."""
-    if device not in {"auto", "cuda"}:
-        return device
-    import torch
-
-    if torch.cuda.is_available() or device == "cuda":
-        return "cuda:0"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _be_nice() -> None:

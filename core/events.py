@@ -253,7 +253,9 @@ class Ended(_Event):
     step: int = 0
     epoch: int = 0
     best_epoch: int | None = None
-    reason: str = Field(default="", description="Why it ended early: 'early_stop', 'user', 'shutdown' or ''.")
+    reason: str = Field(
+        default="", description="Why it ended early: 'early_stop', 'user', 'shutdown', 'lost', 'device' or ''."
+    )
     code: str = ""
     values: dict[str, str | int | float] = {}
 

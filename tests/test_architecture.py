@@ -33,6 +33,7 @@ FLOORS = {
     "rescue": 4,
     "room": 6,
     "vitals": 8,
+    "slot": 3,
     "database": 3,
     "fair": 2,
     "gate": 4,

@@ -24,13 +24,13 @@ from core.commands.shared import (
     write_json,
 )
 from core.console import Screen, duration, percent, plain, score_lines, sentences
-from core.drive import drive
+from core.drive import drive, take_slot
 from core.errors import RecipeError, StoreError
 from core.events import Command, Interrupt
 from core.export import MODEL_FILE
 from core.recipe import Recipe, augment_preset, parse
 from core.report import report
-from core.store import Run, RunStore
+from core.store import ACTIVE, Run, RunStore
 from core.words import say
 from core.workspace import Workspace
 
@@ -50,6 +50,7 @@ def train(args: argparse.Namespace, language: str) -> int:
         check_data(args.data, store.workspace)
         screen = Screen(language)
         startup = start_up()
+        take_slot(store, recipe.device).release()  # before all data is read
         begin = time.perf_counter()
         dataset = bring(args.data, store.workspace, screen)
         recipe = complete(recipe.changed(dataset=dataset_id(dataset)), args, dataset, store.workspace, screen)
@@ -67,6 +68,8 @@ def resume(args: argparse.Namespace, language: str) -> int:
     with opened(args) as store:
         run = find(store, args.run)
         check_writable(args.report)
+        if run.state not in ACTIVE:
+            take_slot(store, run.recipe.device).release()  # else it would be left in the queue
         if run.state != "queued" or store.is_alive(run.boot):  # else it waits for a server that is gone: it is ours
             store.requeue(run.id)
         screen = Screen(language)

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from core import checkpoint
+from core import checkpoint, slot
+from core.device import free_cached, is_fault, out_of_memory
 from core.errors import ThawError, TrainingError
 from core.evaluation import scores, softmax
 from core.events import (
@@ -32,7 +33,7 @@ from core.events import (
 from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
-from core.training.job import START_FILE, Job, out_of_memory
+from core.training.job import START_FILE, Job
 from core.training.opening import opened
 from core.training.place import Place
 from core.workspace import Workspace
@@ -67,7 +68,7 @@ def train(
             desk.hear((yield event.model_copy(update={"clock": desk.clock()})))
     finally:
         torch.set_num_threads(threads)
-        torch.cuda.empty_cache()  # does nothing where no GPU was used
+        free_cached()
 
 
 class Desk:
@@ -133,6 +134,8 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
         known = explained(error, recipe, job)
         if known is None:
             raise
+        if is_fault(error):
+            known = _lost(known, job)
         ended = _ended(job, desk)
         if isinstance(desk.command, Discard):
             _wipe(folder)
@@ -210,7 +213,7 @@ def _finish(job: Job, desk: Desk) -> Iterator[Event]:
     """Bring back the best epoch, keep it as a model, and measure it once on images that it has never met."""
     if job.place.best_epoch is None:  # stopped before its first step
         return
-    model, material = job.best_model(), job.material
+    model, material = (yield from job.best_model()), job.material
     save_model(job.folder / MODEL_FILE, model.network, recipe=job.recipe, classes=model.classes)
     split: Literal["val", "test"] = "test" if len(material.test) else "val"
     part = material.test if split == "test" else material.val
@@ -247,12 +250,21 @@ def _ended(job: Job | None, desk: Desk) -> Ended:
     )
 
 
+def _lost(known: ThawError, job: Job | None) -> ThawError:
+    """Use the device of `known` no more; says from where the run of `job` goes on without it."""
+    device = str(known.values["device"])
+    slot.lose(device)
+    return TrainingError("training.device_failed", device=device, step=job.saved_step) if job else known
+
+
 def explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError | None:
     """What a person can do about `error`; None if it is a defect of ours."""
     if isinstance(error, ThawError):
         return error
+    device = str(job.learner.device) if job else recipe.device
+    if is_fault(error):
+        return TrainingError("training.device_lost", device=device)
     if out_of_memory(error):
-        device = str(job.learner.device) if job else recipe.device
         return TrainingError(
             "training.out_of_memory", device=device, batch_size=recipe.batch_size, image_size=recipe.image_size
         )

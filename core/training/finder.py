@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.device import free_cached, is_fault
 from core.errors import RecipeError, ThawError, TrainingError
 from core.events import Event, StepDone
 from core.recipe import Recipe
+from core.slot import lose
 from core.training import explained
 from core.training.job import Job
 from core.training.opening import opened
@@ -104,10 +106,12 @@ def borrowed(recipe: Recipe, workspace: Workspace, told: Cancelled, heartbeat: C
         known = explained(error, recipe, job)
         if known is None or known is error:
             raise
+        if is_fault(error):
+            lose(str(known.values["device"]))
         raise known from error
     finally:
         torch.set_num_threads(threads)
-        torch.cuda.empty_cache()
+        free_cached()
 
 
 def sweep(

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core import checkpoint
 from core.augment import draws
-from core.device import measuring_batch, peak_memory
+from core.device import free_cached, measuring_batch, out_of_memory, peak_memory
 from core.errors import CheckpointError, TrainingError
 from core.events import (
     Amend,
@@ -50,6 +50,7 @@ from core.training.frozen import Frozen
 from core.training.learner import Learner
 from core.training.material import Material, Part, resident
 from core.training.place import Place
+from core.words import Value
 from core.workspace import Workspace
 
 SAVE_SECONDS = 300.0
@@ -110,7 +111,8 @@ class Job:
         self._unread: list[_Unread] = []
         self._saved_step = 0
         self._saved_at = time.monotonic()
-        self._kept: tuple[str, ...] = ()
+        self._kept: tuple[tuple[str, str], ...] = ()
+        """The newest two checkpoints, and which one was the best when each was written."""
         self._improved = False
 
     # where it is
@@ -136,6 +138,11 @@ class Job:
         return (
             self.learner.device.type == "cpu" or len(self._unread) >= READ_AFTER or self.place.offset >= self.steps_per_epoch
         )
+
+    @property
+    def saved_step(self) -> int:
+        """Steps in the last checkpoint, from which a continuation begins; 0 if there is none."""
+        return self._saved_step
 
     @property
     def unsaved(self) -> bool:
@@ -240,7 +247,7 @@ class Job:
             else:
                 return
             self.learner.micro = -(-min(len(rows), self.learner.micro) // 2)
-            torch.cuda.empty_cache()
+            free_cached()
             yield Memory(step=place.step, images_at_once=self.learner.micro)
 
     def rate(self) -> float:
@@ -394,7 +401,7 @@ class Job:
         written = checkpoint.save(
             self.folder / name, self.state(), {"step": place.step, "clock": clock, "epoch": place.reached, "best": best}
         )
-        self._kept = (*self._kept[-1:], name)
+        self._kept = (*self._kept[-1:], (name, place.best_file))
         self._saved_step, self._saved_at, self._improved = place.step, time.monotonic(), False
         return Saved(
             step=place.step,
@@ -418,7 +425,7 @@ class Job:
         self._planned_epoch = state["planned_epoch"]
         self._find_start(state, name)
         self.learner.load(state)
-        self._saved_step, self._kept = self.place.step, (name,)
+        self._saved_step, self._kept = self.place.step, ((name, self.place.best_file),)
 
     def _keep_start(self) -> None:
         """Checkpoints do not repeat what never changes; where it cannot be had again it is written once."""
@@ -438,8 +445,8 @@ class Job:
             raise CheckpointError("checkpoint.other_weights", name=name, backbone=self.recipe.backbone)
 
     def prune(self) -> None:
-        """Delete every checkpoint but the newest two and the best. To be called once the newest is on record."""
-        checkpoint.prune(self.folder, {*self._kept, self.place.best_file})
+        """Delete every checkpoint but the newest two and the best of each. To be called once the newest is on record."""
+        checkpoint.prune(self.folder, {name for kept in self._kept for name in kept})
 
     def state(self) -> dict[str, Any]:
         """Everything a continuation needs, and what it compares itself with."""
@@ -465,9 +472,16 @@ class Job:
             return model.parts(part.pixels)
         return answers(model, part, place, self._tree, self.material.dataset, self._workspace)
 
-    def best_model(self) -> Model:
-        """The network with the weights of the best epoch. Raises CheckpointError if they were damaged on the disk."""
-        self.learner.load_final(checkpoint.load(self.folder / self.place.best_file))
+    def best_model(self) -> Generator[Notice, None, Model]:
+        """The network with the weights of the best epoch; of the last one if those were damaged on the disk."""
+        place = self.place
+        try:
+            state = checkpoint.load(self.folder / place.best_file)
+        except CheckpointError as error:
+            values: dict[str, Value] = {"best": place.best_epoch or 0, "epoch": place.reached, "name": place.best_file}
+            yield Notice(code="training.best_lost", values={**values, "cause": error.code})
+            state, place.best_epoch = self.learner.state(), place.reached
+        self.learner.load_final(state)
         return Model(self.learner.network, self.recipe, self.material.dataset.classes)
 
 
@@ -476,11 +490,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: version(name) for name in ("thaw", "torch", "torchvision", "numpy", "pillow")
     }
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Smaller parts of a batch would help."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _groups(made: Plan) -> tuple[GroupInfo, ...]:

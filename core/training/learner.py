@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from core.augment import augment, normalised
 from core.backbones import Network
-from core.device import Precision
+from core.device import Precision, is_fault
 from core.digest import tensors_digest
 from core.events import Reading
 from core.layers import LayerTree
@@ -162,7 +162,9 @@ class Learner:
         statistics = [buffer.clone() for buffer in self._statistics.values()]
         try:
             loss, correct = self._gradients(inputs, targets, draws, step)
-        except (RuntimeError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if is_fault(error):
+                raise
             optimizer.zero_grad(set_to_none=True)
             for buffer, before in zip(self._statistics.values(), statistics, strict=True):
                 buffer.copy_(before)
@@ -373,12 +375,16 @@ class Learner:
     @contextmanager
     def forgetting(self) -> Iterator[None]:
         """Whatever is learned inside is forgotten to the bit: weights, statistics, the optimizer's memory, averages."""
-        before = _cloned(self.state())
+        before, sound = _cloned(self.state()), True
         try:
             yield
+        except RuntimeError as error:
+            sound = not is_fault(error)
+            raise
         finally:
-            self._optimizer.state.clear()
-            self.load(before)
+            if sound:
+                self._optimizer.state.clear()
+                self.load(before)
 
 
 def _cloned(thing: Any) -> Any:

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli
+from core import cli, slot
 from core.cli import main
 from core.commands.shared import find
 from core.commands.use import _places
 from core.errors import StoreError
-from core.events import Saved, StepDone, Stop
+from core.events import Ended, Saved, StepDone, Stop
 from core.export import FORMATS, MODEL_FILE
 from core.recipe import Recipe
 from core.store import Run, RunStore
@@ -426,6 +426,24 @@ def test_what_an_output_cannot_show_becomes_a_mark(tmp_path: Path) -> None:
     done = subprocess.run(told, capture_output=True, text=True, check=False, env=narrow)
     assert (done.returncode, done.stderr) == (0, "")
     assert "?? one" in done.stdout
+
+
+def test_a_device_that_another_process_trains_on_is_refused_before_a_run_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = RunStore(open_workspace(tmp_path))
+    theirs, mine = store.create(Recipe(name="theirs", device="cpu")), store.create(Recipe(name="mine", device="cpu"))
+    store.transition(theirs.id, "running")
+    store.transition(mine.id, "running")
+    store.append(mine.id, [Ended(outcome="paused")])
+    hold = slot.take(store.workspace, "cpu")
+    assert hold is not None
+    for command in (["train", "demo:digits", "--device", "cpu"], ["resume", "mine"]):
+        assert cli.main([*command, "--workspace", str(tmp_path)]) == 1
+        assert "The run theirs is training on the device cpu of this workspace." in capsys.readouterr().err
+    assert {run.name: run.state for run in store.runs()} == {"theirs": "running", "mine": "paused"}
+    hold.release()
+    store.close()
 
 
 @pytest.mark.parametrize("equals", [False, True])

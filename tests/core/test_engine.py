@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from core import engine as module
-from core import vitals
+from core import slot, vitals
 from core.dataset import decide, import_dataset, open_dataset
 from core.engine import Engine
-from core.errors import CheckpointError, StoreError
+from core.errors import CheckpointError, StoreError, TrainingError
 from core.events import Command, Discard, Ended, Event, Notice, Pause, Saved, Started, StepDone, Stop
 from core.recipe import Recipe
 from core.store import RunStore, State
@@ -354,6 +354,62 @@ def test_a_thread_that_hangs_is_named_once_with_its_stack(house: House, monkeypa
     assert "hung.wait" not in (stack := (house.store.folder(run_id) / "stalls.txt").read_text("utf-8"))
     assert "in train" in stack
     assert house.engine.health()["ok"]
+
+
+def test_a_device_that_fails_interrupts_its_run_and_is_given_no_other_by_this_server(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot, "_lost", set())
+    house.engine = Engine(house.workspace, house.store, "cuda:0", train=house.fake)
+    failed = TrainingError("training.device_failed", device="cuda:0", step=1)
+    house.fake.wrong = {"first": failed}
+    house.engine.start()
+    first, second = house.submit("first"), house.submit("second")
+    other = house.submit("other", device="cuda:1")
+    house.until(first, "running")
+    slot.lose("cuda:0")  # as the training does before it ends
+    house.step(9)
+    house.until(first, "interrupted")
+    house.until(other, "finished")
+    assert house.store.run(first).error == ("training.device_failed", {"device": "cuda:0", "step": 1})
+    house.engine.resume(first)
+    time.sleep(0.2)  # the lane has had its chance
+    assert [house.store.run(run_id).state for run_id in (first, second)] == ["queued", "queued"]
+    assert house.engine.health()["problems"] == [{"code": "training.device_lost", "values": {"device": "cuda:0"}}]
+    assert house.engine.alive()
+    slot._lost.clear()  # as in the next process
+    house.step(9)
+    for run_id in (first, second):
+        house.until(run_id, "finished")
+
+
+def test_the_next_server_takes_up_what_a_failed_device_interrupted(house: House) -> None:
+    house.fake.wrong = {"x": TrainingError("training.device_failed", device="cuda:0", step=0)}
+    house.engine.start()
+    run_id = house.submit("x")
+    house.step()
+    house.until(run_id, "interrupted")
+    house.restart()
+    assert house.engine.resumed == (run_id,)
+    house.step(9)
+    house.until(run_id, "finished")
+
+
+def test_a_run_waits_while_another_process_trains_on_its_device(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("core.drive._training", lambda: house.fake)
+    house.engine = Engine(house.workspace, house.store, "cpu")
+    hold = slot.take(house.workspace, "cpu")
+    assert hold is not None
+    house.engine.start()
+    run_id = house.submit("patient")
+    wait(lambda: house.engine.wait(run_id).why == "taken", "nobody noticed")
+    assert house.store.run(run_id).state == "queued"
+    hold.release()
+    house.step(9)
+    house.until(run_id, "finished")
+    assert caplog.text == ""
 
 
 def test_only_one_engine_serves_a_workspace(house: House) -> None:

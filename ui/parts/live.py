@@ -181,7 +181,7 @@ def _share(now: "RunState") -> float:
 
 
 def _controls(run: "Run") -> None:
-    if run.state in ("failed", "paused") and run.error is not None:
+    if run.state in ("failed", "paused", "interrupted") and run.error is not None:
         notes.failure(ThawError(run.error[0], **run.error[1]), key=state.key("train", "failed"))
     asked = state.value(state.key("train", "asked"))
     told = asked[1] if asked and asked[0] == run.id and run.state in ACTIVE else None
