@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.dataset import import_dataset
 from core.workspace import Workspace, open_workspace
-from ui import services
+from ui import folders, services
 
 
 @pytest.fixture
@@ -23,11 +23,17 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def house(workspace: Workspace) -> Iterator[Workspace]:
-    """`services` opened over an empty workspace with a real store and an engine that has not been started."""
+def house(
+    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workspace]:
+    """`services` opened over an empty workspace with a real store and an engine that has not been started.
+
+    Pages may name any folder of the tests.
+    """
     from core.engine import Engine
     from core.store import RunStore
 
+    monkeypatch.setenv(folders.ROOTS, str(tmp_path_factory.getbasetemp()))
     store = RunStore(workspace)
     services.open(Engine(workspace, store, "cpu"), store, workspace)
     yield workspace

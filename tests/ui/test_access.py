@@ -253,18 +253,17 @@ def test_drafts_are_ones_own(be: Callable[[str], Person]) -> None:
 # --- what only keepers may ----------------------------------------------------------------------------------------------
 
 
-def test_folders_of_the_server_are_the_keepers(be: Callable[[str], Person], pictures: Path, house: Workspace) -> None:
-    be("bob")
-    for upload_said in (False, True):
-        with pytest.raises(AccessError) as failure:
-            services.start_import(pictures, "flowers", upload=upload_said)
-        assert failure.value.code == "gate.server_folder"
-    with pytest.raises(AccessError):
-        services.start_import(house.uploads / ".." / ".." / "secret", "flowers", upload=True)
-    be("keeper")
-    job = services.start_import(pictures, "flowers")
-    assert job.wait(60)
-    assert job.error is None
+@pytest.mark.parametrize("who", ["bob", "keeper"])
+def test_where_people_sign_in_no_folder_of_the_server_is_read_whoever_asks(
+    be: Callable[[str], Person], pictures: Path, house: Workspace, who: str
+) -> None:
+    be(who)
+    assert not services.reads_folders()
+    for place in (pictures, house.uploads / ".." / ".." / "secret"):
+        for upload_said in (False, True):
+            with pytest.raises(AccessError) as failure:
+                services.start_import(place, "flowers", upload=upload_said)
+            assert failure.value.code == "gate.server_folder"
 
 
 def test_weights_are_uploaded_ones_or_of_an_own_run(of_ann: tuple[str, str], house: Workspace, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.dataset import Refused
-from core.errors import AccessError, DataError
+from core.errors import AccessError, DataError, ThawError
 from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
@@ -28,7 +28,7 @@ def show() -> None:
     if job is not None:
         _ended(job)
     _lost()
-    way = _way() if services.keeps() else "upload"
+    way = _way() if services.reads_folders() else "upload"
     st.caption(t(f"data.bring.{way}.help"))
     if way == "folder":
         _folder()
@@ -110,15 +110,17 @@ def _folder() -> None:
 
 def _start_folder() -> None:
     text = str(state.value(state.key("data", "path")) or "").strip().strip("\"'")
-    source = Path(text).expanduser()
+    said = Path(text).expanduser() if text else Path()
     state.forgive("path")
-    if not services.keeps():
-        state.refuse("path", AccessError("gate.server_folder"))
+    try:
+        source = services.server_folder(said) if said.is_absolute() else said
+        if not said.is_absolute() or not source.exists():
+            raise DataError("path.missing", path=text or "–")
+        job = services.start_import(source, said.stem if source.is_file() else said.name)
+    except ThawError as error:
+        state.refuse("path", error)
         return
-    if not text or not source.is_absolute() or not source.exists():
-        state.refuse("path", DataError("path.missing", path=text or "–"))
-        return
-    state.put(JOB, services.start_import(source, source.stem if source.is_file() else source.name).id)
+    state.put(JOB, job.id)
     st.rerun()
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.errors import AccessError, Interrupted, ThawError
 from core.recipe import Recipe
-from ui import warmup
+from ui import folders, warmup
 from ui.access import unknown
 from ui.jobs import Cancelled, Job, Progress
 from ui.services.house import access, opened, remembered, workspace
@@ -210,13 +210,25 @@ def validation_items(recipe: Recipe, most: int) -> "tuple[Item, ...]":
 def start_import(source: Path, name: str, *, upload: bool = False) -> Job:
     """Import `source` in the background; the result is a Dataset. What was uploaded is deleted when it is done.
 
-    Raises AccessError: `gate.server_folder` for a folder of the server, `gate.disk`.
+    Raises AccessError: `gate.server_folder` and `gate.outside_folders` for a folder of the server, `gate.disk`.
     """
     here, person = opened(), access().person()
-    if not access().keeps() and not (upload and source.resolve().is_relative_to(here.workspace.uploads.resolve())):
-        raise AccessError("gate.server_folder")
+    if not (upload and source.resolve().is_relative_to(here.workspace.uploads.resolve())):
+        source = server_folder(source)
     access().check_disk()
     return _import(source, name, person)
+
+
+def reads_folders() -> bool:
+    """True if a page may be told a folder of this machine: where people sign in it may not, whoever asks."""
+    return not access().on and bool(folders.roots(workspace()))
+
+
+def server_folder(source: Path) -> Path:
+    """The place of `source`, links followed, if a page may read it. Raises AccessError as `start_import`."""
+    if access().on:
+        raise AccessError("gate.server_folder")
+    return folders.checked(source, workspace())
 
 
 def resume_imports() -> None:
