@@ -60,7 +60,8 @@ def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None
     document = _plain({"format": FORMAT, **state}, "state")
     _check_room(path.parent, _size(document))
     digest, size = write_durably(path, lambda file: torch.save(document, file))
-    manifest = {"format": FORMAT, "sha256": digest, "size_bytes": size, **(notes or {})}
+    about = {"run": path.parent.name, "file": path.name, "sha256": digest, "size_bytes": size}
+    manifest = {"format": FORMAT, **about, **(notes or {})}
     write_durably(manifest_of(path), lambda file: file.write(json.dumps(manifest, indent=1).encode()))
     return Written(path.name, digest, size)
 
@@ -77,13 +78,19 @@ def free_name(folder: Path, step: int) -> str:
 def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     """The state in `path`, tensors on the CPU, after its SHA-256 was compared with `sha256` or else with its manifest.
 
-    Raises CheckpointError (`checkpoint.missing`, `checkpoint.no_manifest`, `checkpoint.damaged`, `checkpoint.format`).
+    A manifest names the file and its folder, and is believed of no other. Raises CheckpointError (`checkpoint.missing`,
+    `checkpoint.no_manifest`, `checkpoint.damaged`, `checkpoint.format`, `checkpoint.elsewhere`).
     """
-    expected = sha256 if sha256 is not None else str(read_manifest(path).get("sha256", ""))
+    if sha256 is None:
+        manifest = read_manifest(path)
+        sha256 = str(manifest.get("sha256", ""))
+        run, file = (str(manifest.get(key, here)) for key, here in (("run", path.parent.name), ("file", path.name)))
+        if (run, file) != (path.parent.name, path.name):  # older ones do not say
+            raise CheckpointError("checkpoint.elsewhere", name=path.name, folder=path.parent.name, file=file, run=run)
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != expected:
+            if found != sha256:
                 raise CheckpointError("checkpoint.damaged", name=path.name)
             torchfile.check(file)
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)

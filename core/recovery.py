@@ -88,7 +88,8 @@ def adopt_checkpoints(db: sqlite3.Connection, workspace: Workspace, run_id: str,
                 best=said.get("best", False),
                 clock=said.get("clock", 0.0),
             )
-            if saved.step > last and saved.file not in known and is_whole(folder, saved):
+            own = (said.get("run", run_id), said.get("file", saved.file)) == (run_id, saved.file)
+            if own and saved.step > last and saved.file not in known and is_whole(folder, saved):
                 db.execute(
                     "INSERT INTO event (run, kind, payload, at) VALUES (?, 'saved', ?, ?)",
                     (run_id, durable.sealed(saved.model_dump_json().encode()), _now()),

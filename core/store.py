@@ -41,7 +41,7 @@ class Rescued:
     """What was done about a damaged database."""
 
     kept: str
-    """Where the damaged one lies now."""
+    """Where the damaged one lies now; empty if there was no file at all."""
     copied: str | None
     """Time of the copy that took its place, ISO 8601; None: there was none, and only the folders tell."""
     found: int
@@ -72,9 +72,20 @@ class RunStore:
             self.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, *, anew: bool = False) -> None:
+        if not anew and self._is_gone():
+            raise StoreError("store.damaged", path=str(self.workspace.database))
         self._database = Database(self.workspace.database, application=APPLICATION, migrations=MIGRATIONS)
         self._boots = Boots(self.workspace.root)
+
+    def _is_gone(self) -> bool:
+        """There is no database, or an empty file, and yet there were runs."""
+        try:
+            if self.workspace.database.stat().st_size:
+                return False
+        except FileNotFoundError:
+            pass
+        return bool(rescue.copies(self.workspace.backups)) or any(self.workspace.runs.glob(f"*/{recovery.RUN_FILE}"))
 
     @property
     def boot(self) -> str:
@@ -324,8 +335,12 @@ class RunStore:
     def empty_bin(self, owner: str | None = None) -> int:
         """Forget the runs in the bin (of `owner`, if given) for good, files too; gives how many. A restored one is spared.
 
-        The rows go first: a folder that is left over by a crash in between belongs to no run and harms nothing.
+        What a crash in between leaves over is no run any more: the file that tells of it goes first, then the row, then the
+        rest.
         """
+        for run in self.runs(deleted=True):
+            if run.state not in {"queued", "running"} and owner in {None, run.owner}:
+                (self.workspace.runs / checked_id(run.id) / recovery.RUN_FILE).unlink(missing_ok=True)
         with self._database.write() as db:
             rows = db.execute(
                 "DELETE FROM run WHERE deleted IS NOT NULL AND state NOT IN ('queued', 'running') "
@@ -347,7 +362,10 @@ class RunStore:
     # --- processes that died
 
     def serve(self) -> None:
-        """Become the server of this workspace. Raises StoreError (`store.served`) if another process is, `store.damaged`."""
+        """Become the server of this workspace; runs that only their folders know of are listed again.
+
+        Raises StoreError (`store.served`) if another process is the server, `store.damaged`.
+        """
         self._signed.serve()
         try:
             self._database.check()
@@ -359,6 +377,9 @@ class RunStore:
                 raise
             self._signed.serve()
             self.recover()
+        found = recovery.find_runs(self._database, self.workspace, self.boot)
+        if found and not self.rescued:
+            self.rescued = Rescued("", None, found)
 
     def take_over(self) -> tuple[list[str], list[str]]:
         """Queue again, in front, what earlier servers were running when they ended; gives those runs and those given up.
@@ -428,9 +449,9 @@ class RunStore:
             logger.error("the database is damaged and set aside", exc_info=error)
             aside = rescue.set_aside(self.workspace.database)
             time = rescue.bring_back(self.workspace.database, self.workspace.backups)
-            self._open()
+            self._open(anew=True)
             found = recovery.find_runs(self._database, self.workspace, self.boot)
-        self.rescued = Rescued(str(aside), time.isoformat() if time else None, found)
+        self.rescued = Rescued(str(aside) if aside.exists() else "", time.isoformat() if time else None, found)
         return True
 
     def recover(self) -> list[str]:

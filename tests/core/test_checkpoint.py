@@ -45,10 +45,24 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
         "format": 1,
         "sha256": written.sha256,
         "size_bytes": written.size_bytes,
+        "run": tmp_path.name,
+        "file": "step-00000812.ckpt",
         "clock": 1.5,
     }
     for loaded in (load(path), load(path, written.sha256)):
         assert same(loaded, {"format": 1, **state(812)})
+
+
+@pytest.mark.parametrize("there", ["two/step-00000001.ckpt", "one/step-00000002.ckpt"])
+def test_a_checkpoint_is_believed_where_it_was_written_alone(tmp_path: Path, there: str) -> None:
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        put(tmp_path / run, 1)
+    mine, other = tmp_path / "one" / "step-00000001.ckpt", tmp_path / there
+    other.write_bytes(mine.read_bytes())
+    manifest_of(other).write_bytes(manifest_of(mine).read_bytes())
+    with pytest.raises(CheckpointError, match=r"written elsewhere: as step-00000001\.ckpt of one"):
+        load(other)
 
 
 def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:

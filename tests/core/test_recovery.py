@@ -176,6 +176,67 @@ def test_without_a_copy_the_folders_alone_tell(workspace: Workspace) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("left", [None, b""])
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_database_that_is_gone_is_brought_back(workspace: Workspace, left: bytes | None, copied: bool) -> None:
+    store = RunStore(workspace)
+    run = store.create(Recipe(name="only"))
+    saved = checkpoint(store, run.id, 5)
+    store.append(run.id, [Notice(code="x"), saved])
+    if copied:
+        store.keep_copy()
+    store.close()
+    workspace.database.unlink()
+    if left is not None:
+        workspace.database.write_bytes(left)
+    store = RunStore(workspace)
+    assert store.rescued is not None
+    assert (store.rescued.copied is not None, store.rescued.found) == (copied, int(not copied))
+    assert bool(store.rescued.kept) == (left is not None)
+    assert [one.name for one in store.runs()] == ["only"]
+    assert store.last_checkpoint(run.id) == (saved if copied else saved.model_copy(update={"clock": 1.5}))
+    assert len(store.events(run.id)) == (2 if copied else 1)
+    store.close()
+
+
+def test_a_run_that_the_database_forgot_is_listed_again_when_a_server_starts_and_an_emptied_bin_stays_empty(
+    workspace: Workspace,
+) -> None:
+    store = RunStore(workspace)
+    store.create(Recipe(name="kept"))
+    gone = store.create(Recipe(name="gone"))
+    store.transition(gone.id, "discarded")
+    store.delete(gone.id)
+    assert store.empty_bin() == 1
+    store.close()
+    with contextlib.closing(sqlite3.connect(workspace.database)) as db:
+        db.execute("DELETE FROM run")  # what was in a write-ahead log that is lost
+        db.commit()
+    for found in (1, 0):
+        store = RunStore(workspace)
+        store.serve()
+        assert [run.name for run in store.runs()] == ["kept"]
+        assert (store.rescued.found if store.rescued else 0) == found
+        store.close()
+
+
+def test_a_checkpoint_of_another_run_is_not_adopted(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    run, other = store.create(Recipe()), store.create(Recipe())
+    saved = checkpoint(store, other.id, 7)
+    manifest = store.folder(other.id) / f"{saved.file}.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "run": other.id}))
+    for file in (manifest, manifest.with_suffix("")):
+        (store.folder(run.id) / file.name).write_bytes(file.read_bytes())
+    for one in (run, other):
+        store.transition(one.id, "running")
+    crash(store)
+    store = RunStore(workspace)
+    assert store.last_checkpoint(run.id) is None
+    assert store.last_checkpoint(other.id) is not None
+    store.close()
+
+
 def test_damage_that_only_a_check_finds_is_rescued_when_the_server_starts(workspace: Workspace) -> None:
     store = RunStore(workspace)
     run = store.create(Recipe())

@@ -81,11 +81,11 @@ def health() -> dict[str, Any]:
     """As `Engine.health`, and in `notices` what a start found and mended."""
     rescued = store().rescued
     notices = []
-    if rescued and rescued.copied:
-        values = {"copied": rescued.copied[:16].replace("T", " "), "found": rescued.found, "kept": rescued.kept}
-        notices.append({"code": "store.rescued", "values": values})
-    elif rescued:
-        notices.append({"code": "store.rebuilt", "values": {"found": rescued.found, "kept": rescued.kept}})
+    if rescued:
+        values = {"found": rescued.found, "kept": rescued.kept or "–"}
+        if rescued.copied:
+            values["copied"] = rescued.copied[:16].replace("T", " ")
+        notices.append({"code": "store.rescued" if rescued.copied else "store.rebuilt", "values": values})
     return {**engine().health(), "notices": notices}
 
 

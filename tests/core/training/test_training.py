@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.strategies import apply_strategy
 from core.training.job import Job
 from core.training.learner import Learner
+from core.training.place import Place
 
 STRONG = AUGMENT_PRESETS["strong"].model_copy(update={"noise": 0.05, "blur": 1.0})
 
@@ -362,6 +364,50 @@ def test_the_best_epoch_is_restored_kept_and_measured(run, recipe: Recipe, tmp_p
     assert kept[-2:] == (folder / "step-00000015.ckpt", folder / "step-00000020.ckpt")
     assert {path.name for path in kept} == {f"step-{step:08d}.ckpt" for step in {15, 20, best.step}}
     same_weights(tensors(folder / "model.safetensors"), checkpoint.load(folder / f"step-{best.step:08d}.ckpt")["model"])
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says of each epoch whether it is the best so far."""
+
+    def judge_as(*verdicts: bool) -> None:
+        given = iter(verdicts)
+
+        def judge(place: Place, value: float, loss: float) -> bool:
+            if best := next(given):
+                place.best_epoch = place.epoch
+            return best
+
+        monkeypatch.setattr(Place, "judge", judge)
+
+    return judge_as
+
+
+def test_the_best_of_an_older_checkpoint_is_kept_as_long_as_that(run, recipe: Recipe, tmp_path: Path, judged) -> None:
+    judged(True, False, True)
+    run(recipe.changed(epochs=3))
+    newest = tmp_path / "run" / "step-00000015.ckpt"
+    assert {path.name for path in checkpoints(tmp_path / "run")} == {f"step-{step:08d}.ckpt" for step in (5, 10, 15)}
+    newest.write_bytes(b"")
+    judged(False)
+    said = run(recipe.changed(epochs=3), resume=tmp_path / "run" / "step-00000010.ckpt")
+    assert (said.ended.outcome, said.ended.best_epoch, said.of(Notice)) == ("finished", 1, [])
+
+
+def test_where_the_best_weights_were_damaged_the_last_ones_are_kept_and_that_is_said(
+    run, recipe: Recipe, tmp_path: Path, judged
+) -> None:
+    judged(True, False)
+    folder = tmp_path / "run"
+
+    def harm(event: Event) -> None:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            (folder / "step-00000005.ckpt").write_bytes(b"harmed")
+
+    said = run(recipe, told=harm)
+    assert (said.ended.outcome, said.ended.best_epoch, said.of(Measured)[0].epoch) == ("finished", 2, 2)
+    assert [(notice.code, notice.values["best"]) for notice in said.of(Notice)] == [("training.best_lost", 1)]
+    same_weights(tensors(folder / "model.safetensors"), checkpoint.load(folder / "step-00000010.ckpt")["model"])
 
 
 def test_the_first_of_equal_epochs_is_the_best_and_patience_ends_the_run(run, recipe: Recipe) -> None:
