@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
-from core import log
+from core import log, process
 from core.allocator import keep_freed
 from core.errors import ThawError
 from core.threads import set_threads
@@ -50,6 +50,7 @@ USERS = ("add", "list", "remove", "passwd", "class-password", "limits", "data", 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status: 0 only on success, 2 for wrong usage, 130 after Ctrl-C."""
     tongue = language()
+    process.settle()
     _never_choke()
     given = list(sys.argv[1:] if argv is None else argv)
     if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
@@ -75,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        if known := process.out_of_files(error):
+            return _say(known.code, FAILED, tongue, **known.values)
         return _say("internal.error", FAILED, tongue, name=type(error).__name__, log=_log(given, error))
 
 

@@ -10,7 +10,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from core import log, slot
+from core import log, process, slot
 from core.errors import StoreError, ThawError
 from core.events import Command, Ended, Event, Measuring, Notice, Preparing, Replanned, Saved, StepDone
 from core.locks import Hold
@@ -183,8 +183,9 @@ def _converse(
 
 
 def _failure(error: Exception, folder: Path, taker: "_Taker") -> Ended:
-    if isinstance(error, ThawError):
-        return settled(taker.ended("failed", code=error.code, values=error.values))
+    known = error if isinstance(error, ThawError) else process.out_of_files(error)
+    if known:
+        return settled(taker.ended("failed", code=known.code, values=known.values))
     file = log.record(folder, error)
     return taker.ended("failed", code="internal.error", values={"name": type(error).__name__, "log": file})
 

@@ -59,13 +59,14 @@ def default_root() -> Path:
 
 
 def open_workspace(root: Path | str | None = None) -> Workspace:
-    """The workspace at `root` (default: `default_root()`), made if it is not there.
+    """The workspace at `root` (default: `default_root()`), made if it is not there, for its owner alone.
 
     Raises StoreError (`workspace.unusable`) if the folder cannot be made or written to.
     """
     path = Path(root).expanduser().absolute() if root else default_root().absolute()
     workspace = Workspace(path)
     try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (workspace.datasets, workspace.runs, workspace.weights, workspace.uploads, workspace.cache):
             folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):

@@ -34,6 +34,7 @@ FLOORS = {
     "room": 6,
     "vitals": 8,
     "slot": 3,
+    "process": 2,
     "database": 3,
     "fair": 2,
     "gate": 4,

@@ -29,6 +29,7 @@ from starlette.middleware import Middleware
 from streamlit.runtime.pages_manager import PagesManager
 from uvicorn.config import LOGGING_CONFIG
 
+from core import process
 from core.allocator import keep_freed
 from core.errors import ThawError
 from core.gate import Accounts
@@ -60,6 +61,7 @@ FAILED = "failed"
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
+    process.settle()
     address, port = str(st.get_option("server.address") or ""), int(st.get_option("server.port"))
     gate = not hosts.is_local(address) or os.environ.get(OTHERS) == "1"
     try:
@@ -119,8 +121,8 @@ def _save_at_the_first_signal(engine: "Engine") -> None:
 
 def on_script_error(error: Exception) -> bool:
     """An error that no page caught: the workspace's log gets all of it, the person two sentences."""
-    known = error
-    if not isinstance(known, ThawError):
+    known = error if isinstance(error, ThawError) else process.out_of_files(error)
+    if known is None:
         known = ThawError("server.page", log=record(services.workspace().root, error) if services.is_open() else "-")
     st.error(f"{text.cause(known)}  \n{text.remedy(known)}", icon=":material/error:")
     return True
