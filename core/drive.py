@@ -25,7 +25,9 @@ COMMIT_EVENTS = 500
 """Steps are written together, at least this often; everything else at once. A crash loses at most so much of a curve."""
 LOOK_SECONDS = 0.2
 """Between two looks for commands."""
-NO_SPACE = frozenset({"checkpoint.disk_full", "store.full", "run.no_space", "data.disk_full", "data.no_space"})
+NO_SPACE = frozenset(
+    {"checkpoint.disk_full", "store.full", "run.no_space", "run.no_memory", "data.disk_full", "data.no_space"}
+)
 """Failures that are none: the run waits until there is space again."""
 NO_DEVICE = frozenset({"training.device_failed", "training.device_lost"})
 """Failures of the machine: the run is taken up again by the next process."""

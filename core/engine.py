@@ -143,7 +143,7 @@ class Engine:
     def resume(self, run_id: str) -> None:
         """Queue a run that was paused, interrupted or stopped, or that failed; it goes on from its last checkpoint.
 
-        Raises StoreError as `RunStore.requeue`, and `run.no_space`.
+        Raises StoreError as `RunStore.requeue`, and `run.no_space`, `run.no_memory`.
         """
         if self._train is None:
             check_room(self.store.run(run_id).recipe, self.workspace)

@@ -1,35 +1,58 @@
-"""Room: whether the disk holds what a run will write, told before it begins. Knows sizes; allocates nothing.
+"""Room: whether disk and memory hold what a run needs, told before it begins. Knows sizes; allocates nothing.
 
-Checkpoints (the last two, the best, and one being written), the model, and the images decoded once.
+On the disk: checkpoints (the last two, the best, and one being written), the model, and the images decoded once. In memory:
+what training holds, where a CPU does it; a GPU that is full says so itself, and the run goes on in smaller parts.
 """
 
 import shutil
+from typing import NamedTuple
+
+import psutil
 
 from core.errors import StoreError, ThawError
+from core.estimate import estimate
 from core.recipe import Recipe
+from core.slot import resolve
 from core.workspace import Workspace
 
 AT_ONCE = 4.3
 """Checkpoints on the disk while one more is written."""
 RESERVE_BYTES = 96 * 2**20
 """What a run leaves free: 64 MiB for checkpoints to leave, and the growth of the database."""
+MOST_MEMORY = 0.7
+"""Share of the memory to be had that a run may ask for: a system without memory kills the whole server."""
 SLOTS = {"adamw": 2, "adam": 2, "sgd": 1, "rmsprop": 2}
 """Numbers that an optimizer remembers of each parameter that learns."""
 
 
+class Needed(NamedTuple):
+    """What a run will take, in bytes."""
+
+    disk: int
+    """At most."""
+    memory: int
+    """About, for training on a CPU."""
+
+
 def check_room(recipe: Recipe, workspace: Workspace) -> None:
-    """Raises StoreError (`run.no_space`) if the run would fill the disk. What cannot be carried out is not judged."""
+    """Raises StoreError (`run.no_space`, `run.no_memory`) if the run would fill disk or memory.
+
+    What cannot be carried out is not judged.
+    """
     try:
-        needed = needed_bytes(recipe, workspace)
+        need = needed(recipe, workspace)
     except ThawError:  # whoever carries it out says what is wrong
         return
     free = shutil.disk_usage(workspace.root).free
-    if needed + RESERVE_BYTES > free:
-        raise StoreError("run.no_space", need=_spoken(needed + RESERVE_BYTES), free=_spoken(free))
+    if need.disk + RESERVE_BYTES > free:
+        raise StoreError("run.no_space", need=_spoken(need.disk + RESERVE_BYTES), free=_spoken(free))
+    free = _free_memory()
+    if need.memory > MOST_MEMORY * free and resolve(recipe.device) == "cpu":
+        raise StoreError("run.no_memory", need=_spoken(need.memory), free=_spoken(free), batch_size=recipe.batch_size)
 
 
-def needed_bytes(recipe: Recipe, workspace: Workspace) -> int:
-    """An upper estimate of what the run will write. Raises ThawError where data, backbone or rules do not exist."""
+def needed(recipe: Recipe, workspace: Workspace) -> Needed:
+    """An estimate of what the run will take. Raises ThawError where data, backbone or rules do not exist."""
     from core.backbones import layer_tree
     from core.dataset import open_dataset
     from core.plan import plan
@@ -39,8 +62,16 @@ def needed_bytes(recipe: Recipe, workspace: Workspace) -> int:
     first = plan(tree, recipe.rules, epoch=1)
     weights = 4 * first.total
     checkpoint = weights * (2 if recipe.ema else 1) + 4 * first.trainable * SLOTS[recipe.optimizer]
-    pixels = 3 * recipe.image_size**2 * len(dataset.items)
-    return int(AT_ONCE * checkpoint) + weights + pixels
+    images = len(dataset.items)
+    pixels = 3 * recipe.image_size**2 * images
+    batch = recipe.changed(batch_size=min(recipe.batch_size, max(images, 1)))
+    held = estimate(tree, first, batch, images=images, flops_per_second=None).memory_bytes
+    return Needed(int(AT_ONCE * checkpoint) + weights + pixels, held)
+
+
+def _free_memory() -> int:
+    """Bytes that this process can come to have: what it has stays with it, for the allocator keeps what a run has freed."""
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
 
 
 def _spoken(size: int) -> str:

@@ -31,7 +31,7 @@ FLOORS = {
     "allocator": 2,
     "backup": 7,
     "rescue": 4,
-    "room": 6,
+    "room": 7,
     "vitals": 8,
     "slot": 3,
     "process": 2,

@@ -26,11 +26,11 @@ RECIPE = Recipe(dataset="demo:digits", backbone="mobilenet_v3_small", image_size
 
 def test_what_is_needed_follows_optimizer_average_and_size(tmp_path: Path) -> None:
     workspace = open_workspace(tmp_path)
-    plain = room.needed_bytes(RECIPE, workspace)
-    adam = room.needed_bytes(RECIPE.changed(optimizer="adamw"), workspace)
-    frozen = room.needed_bytes(RECIPE.with_rule("features", trainable=False), workspace)
-    average = room.needed_bytes(RECIPE.changed(ema=0.9), workspace)
-    large = room.needed_bytes(RECIPE.changed(image_size=64), workspace)
+    plain = room.needed(RECIPE, workspace).disk
+    adam = room.needed(RECIPE.changed(optimizer="adamw"), workspace).disk
+    frozen = room.needed(RECIPE.with_rule("features", trainable=False), workspace).disk
+    average = room.needed(RECIPE.changed(ema=0.9), workspace).disk
+    large = room.needed(RECIPE.changed(image_size=64), workspace).disk
     assert frozen < plain < adam == average < 2 * plain
     images = (large - plain) / (3 * (64**2 - 32**2))
     assert images == int(images) > 100
@@ -55,6 +55,48 @@ def test_a_full_disk_refuses_a_start_in_words_and_leaves_no_run(tmp_path: Path, 
     engine.resume(waiting.id)
     assert store.run(waiting.id).state == "queued"
     store.close()
+
+
+def memory(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(room, "_free_memory", lambda: size)
+
+
+def test_the_memory_needed_grows_with_the_batch_up_to_all_images(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path)
+    small, large, whole, more = (
+        room.needed(RECIPE.changed(batch_size=size), workspace).memory for size in (8, 16, 4096, 8192)
+    )
+    assert small < large < whole == more
+
+
+def test_a_run_that_would_fill_the_memory_is_refused_with_figures_and_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPE.changed(device="cpu", batch_size=64)
+    store = RunStore(open_workspace(tmp_path))
+    engine = Engine(store.workspace, store)
+    need = room.needed(recipe, store.workspace).memory
+    memory(monkeypatch, int(need / 0.7) + 2)
+    waiting = engine.submit(recipe)
+    memory(monkeypatch, int(need / 0.7) - 2)
+    with pytest.raises(StoreError, match=r"needs about .* of memory; .* can be had\. Use a batch size below 64"):
+        engine.submit(recipe)
+    ended = drive(store, waiting)
+    assert ended is not None
+    assert (ended.outcome, ended.code) == ("paused", "run.no_memory")
+    store.close()
+
+
+def test_the_memory_of_a_gpu_is_not_judged_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory(monkeypatch, 0)
+    room.check_room(RECIPE.changed(device="cuda:0"), open_workspace(tmp_path))
+
+
+def test_what_this_process_has_counts_as_free() -> None:
+    import psutil
+
+    own = psutil.Process().memory_info().rss
+    assert room._free_memory() > own > 0
 
 
 def test_a_recipe_that_cannot_be_carried_out_is_for_the_run_to_explain(
