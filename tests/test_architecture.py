@@ -37,7 +37,7 @@ FLOORS = {
     "process": 2,
     "database": 3,
     "fair": 2,
-    "gate": 4,
+    "gate": 5,
     "curve": 5,
     "readings": 5,
     "schedule": 5,

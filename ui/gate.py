@@ -6,15 +6,17 @@ stands open to this machine, and to nobody else.
 
 import ipaddress
 import json
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.errors import ThawError
 from ui import services
 from ui.access import Access, cookie_name, of_request
-from ui.sign_in import OPEN, form
+from ui.sign_in import FILES, OPEN, form
 
 HELD = "/_stcore/upload_file/"
 """Streamlit's own uploader: what it takes lies in memory."""
@@ -38,7 +40,12 @@ class Gate:
             await self._websocket(services.access(), scope, receive, send)
 
     async def _http(self, access: Access, scope: Scope, receive: Receive, send: Send) -> None:
-        person = access.accounts.who(token(scope)) if access.on else None
+        try:
+            person = access.accounts.who(token(scope)) if access.on else None
+        except ThawError as error:  # the list of accounts cannot be read: then nobody comes in
+            answered = self.app if scope["path"] in FILES else refusal(Request(scope), error)
+            await answered(scope, receive, send)
+            return
         if scope["path"] in OPEN or person is not None or (not access.on and is_near(scope)):
             mark = of_request.set(person)
             try:
@@ -56,7 +63,9 @@ class Gate:
         key = token(scope)
 
         def may() -> bool:
-            return access.accounts.who(key) is not None if access.on else is_near(scope)
+            with suppress(ThawError):
+                return access.accounts.who(key) is not None if access.on else is_near(scope)
+            return False
 
         if not may():
             await _answer(refusal(Request({**scope, "type": "http", "method": "GET"})), scope, receive, send)
@@ -97,12 +106,13 @@ def is_near(scope: Scope) -> bool:
         return client[0] in {"localhost", "testclient"}
 
 
-def refusal(request: Request) -> Response:
-    """401: the sign-in page to somebody who wants to see a page, a code to everything else."""
+def refusal(request: Request, error: ThawError | None = None) -> Response:
+    """The sign-in page to somebody who wants to see a page, a code to everything else: 401, or 503 after an `error`."""
+    status = 503 if error else 401
     wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if wants_page and request.headers.get("sec-fetch-dest", "document") == "document":
-        return form(request, status=401)
-    return JSONResponse({"code": "gate.sign_in"}, 401, {"cache-control": "no-store"})
+        return form(request, error=error, status=status)
+    return JSONResponse({"code": error.code if error else "gate.sign_in"}, status, {"cache-control": "no-store"})
 
 
 def _fits(access: Access, scope: Scope) -> bool:

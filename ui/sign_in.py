@@ -126,9 +126,14 @@ def form(
     given, access = given or {}, services.access()
     chosen = next((one for one in (given.get("lang"), request.query_params.get("lang")) if one in LANGUAGES), "")
     lang = chosen or _asked(request.headers.get("accept-language", ""))
-    if not access.accounts.on:
-        error = AccessError("gate.required")
-    shared = access.accounts.on and access.accounts.has_class_password
+    shared = False
+    try:
+        if not access.accounts.on:
+            error = AccessError("gate.required")
+        else:
+            shared = access.accounts.has_class_password
+    except ThawError as broken:
+        error = broken
     following = _next(given.get("next", "") or request.query_params.get("next", "") or _here(request))
     words = {
         "lang": {"zh": "zh-CN"}.get(lang, lang),

@@ -6,19 +6,26 @@ The passwords themselves and the tokens are never written down, only their hashe
 
 import hashlib
 import json
+import logging
 import secrets
+import sqlite3
 import threading
 import time
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
-from core.database import Database
-from core.errors import AccessError
+from core import locks, rescue
+from core.database import BUSY_SECONDS, Database
+from core.errors import AccessError, StoreError
 from core.gate import passwords
 from core.gate.limits import Limits
 from core.workspace import Workspace
 
 NAME = "accounts.sqlite"
+COPIES = "accounts"
+"""Folder among the backups with copies of it, one after each change: a gate whose list is lost must not stand open."""
 APPLICATION = 0x54484143  # "THAC"
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -50,6 +57,8 @@ EVERYBODY = "*"
 """As owner of a data set: all may use it."""
 _CLASS, _LIMITS = "class_password", "limits"
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -69,12 +78,15 @@ class Person:
 class Accounts:
     """Who may come into a workspace. Safe to use from several threads and processes.
 
-    Nothing is made on the disk before the first account is. Raises StoreError as `Database` does.
+    Nothing is made on the disk before the first account is. A list that is damaged or gone is brought back from its copy.
+    Raises StoreError as `Database` does, and AccessError (`gate.damaged`) if there is no whole copy.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._file = workspace.root / NAME
+        self._copies = workspace.backups / COPIES
         self._lock = threading.Lock()
+        self._copying = threading.Lock()
         self._opened: Database | None = None
         self._seen = False
         self._known: dict[str, tuple[Person | None, float]] = {}
@@ -89,7 +101,7 @@ class Accounts:
     @property
     def on(self) -> bool:
         """True if somebody has an account or there is a class password. Once true it stays so: a gate falls shut."""
-        if not self._seen and self._file.exists():
+        if not self._seen and self._there:
             with self._database.read() as db:
                 query = "SELECT EXISTS (SELECT 1 FROM person) OR EXISTS (SELECT 1 FROM setting WHERE name = ?)"
                 self._seen = bool(db.execute(query, (_CLASS,)).fetchone()[0])
@@ -99,7 +111,7 @@ class Accounts:
 
     def people(self) -> list[Person]:
         """Everybody, by name."""
-        if not self._file.exists():
+        if not self._there:
             return []
         with self._database.read() as db:
             return [_person(row) for row in db.execute("SELECT * FROM person ORDER BY key").fetchall()]
@@ -112,23 +124,21 @@ class Accounts:
     def remove(self, name: str) -> Person:
         """Take an account away; what that person made stays, for admins to see. Raises AccessError (`gate.nobody_named`)."""
         person = self.find(name)
-        with self._database.write() as db:
+        with self._change() as db:
             db.execute("DELETE FROM person WHERE id = ?", (person.id,))
-        self._known.clear()
         return person
 
     def set_password(self, name: str, password: str) -> Person:
         """Give a person a (new) own password and end all their sessions. Raises AccessError as `add` and `remove`."""
         person, kept = self.find(name), passwords.hashed(passwords.checked(password))
-        with self._database.write() as db:
+        with self._change() as db:
             db.execute("UPDATE person SET password = ? WHERE id = ?", (kept, person.id))
             db.execute("DELETE FROM session WHERE person = ?", (person.id,))
-        self._known.clear()
         return person
 
     def find(self, name: str) -> Person:
         """The person of that name. Raises AccessError (`gate.nobody_named`)."""
-        row = self._row(name) if self._file.exists() else None
+        row = self._row(name) if self._there else None
         if row is None:
             raise AccessError("gate.nobody_named", name=_shown(name))
         return _person(row)
@@ -141,12 +151,11 @@ class Accounts:
         Raises AccessError (`gate.password_*`).
         """
         kept = None if password is None else passwords.hashed(passwords.checked(password))
-        with self._database.write() as db:
+        with self._change() as db:
             db.execute("DELETE FROM setting WHERE name = ?", (_CLASS,))
             if kept is not None:
                 db.execute("INSERT INTO setting (name, value) VALUES (?, ?)", (_CLASS, kept))
             db.execute("DELETE FROM session WHERE person IN (SELECT id FROM person WHERE password IS NULL)")
-        self._known.clear()
 
     @property
     def has_class_password(self) -> bool:
@@ -161,7 +170,7 @@ class Accounts:
 
     def set_limits(self, limits: Limits) -> None:
         """From now on for everybody."""
-        with self._database.write() as db:
+        with self._change() as db:
             db.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", (_LIMITS, limits.model_dump_json()))
 
     # --- sessions
@@ -187,7 +196,7 @@ class Accounts:
 
     def who(self, token: str) -> Person | None:
         """Whose session that is; None if there is none, or it has ended."""
-        if not token or not self._file.exists():
+        if not token or not self._there:
             return None
         key, now = _hash(token), time.monotonic()
         person, until = self._known.get(key, (None, 0.0))
@@ -212,14 +221,14 @@ class Accounts:
 
     def owners(self) -> dict[str, str]:
         """Data set to owner: the id of a person, or EVERYBODY. Those that are not named belong to nobody."""
-        if not self._file.exists():
+        if not self._there:
             return {}
         with self._database.read() as db:
             return {row["dataset"]: row["owner"] for row in db.execute("SELECT dataset, owner FROM owned").fetchall()}
 
     def give(self, dataset: str, owner: str) -> None:
         """Say whose a data set is from now on; '' for nobody's."""
-        with self._database.write() as db:
+        with self._change() as db:
             db.execute("DELETE FROM owned WHERE dataset = ?", (dataset,))
             if owner:
                 db.execute("INSERT INTO owned (dataset, owner) VALUES (?, ?)", (dataset, owner))
@@ -227,12 +236,58 @@ class Accounts:
     # --- the database
 
     @property
+    def _there(self) -> bool:
+        """There is a list, or there was one."""
+        return self._file.exists() or bool(rescue.copies(self._copies))
+
+    @property
     def _database(self) -> Database:
         with self._lock:
             if self._opened is None:
-                self._file.touch(0o600)  # what SQLite puts beside it has the same rights
-                self._opened = Database(self._file, application=APPLICATION, migrations=MIGRATIONS)
+                self._opened = self._open()
             return self._opened
+
+    def _open(self) -> Database:
+        try:
+            if rescue.copies(self._copies) and not (self._file.exists() and self._file.stat().st_size):
+                raise StoreError("store.damaged", path=str(self._file))
+            return self._checked()
+        except StoreError as error:
+            if error.code != "store.damaged":
+                raise
+            if rescue.newest_good(self._copies) is None:
+                raise AccessError("gate.damaged", path=str(self._file), copies=str(self._copies)) from error
+            logger.error("the list of accounts is damaged or gone and comes back from its copy", exc_info=error)
+            rescue.set_aside(self._file)
+            rescue.bring_back(self._file, self._copies)
+            return self._checked()
+
+    def _checked(self) -> Database:
+        self._file.touch(0o600)  # what SQLite puts beside it has the same rights
+        database = Database(self._file, application=APPLICATION, migrations=MIGRATIONS)
+        try:
+            database.check()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """Write what must outlive a damaged file: a copy is made afterwards."""
+        database = self._database
+        with database.write() as db:
+            yield db
+        self._known.clear()
+        try:
+            self._copies.mkdir(0o700, parents=True, exist_ok=True)
+            with self._copying, locks.take(self._copies / ".lock", timeout_seconds=BUSY_SECONDS) or nullcontext():
+                latest = rescue.keep_copy(database, self._copies)
+                for older in rescue.copies(self._copies):  # in one, who was removed could still come in
+                    if older != latest:
+                        older.unlink(missing_ok=True)
+        except (OSError, StoreError):  # the change itself is on the disk
+            logger.warning("no copy of the list of accounts could be made", exc_info=True)
 
     def _row(self, name: str) -> dict[str, str] | None:
         with self._database.read() as db:
@@ -240,7 +295,7 @@ class Accounts:
         return None if row is None else dict(row)
 
     def _setting(self, name: str) -> str | None:
-        if not self._file.exists():
+        if not self._there:
             return None
         with self._database.read() as db:
             row = db.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
@@ -248,7 +303,7 @@ class Accounts:
 
     def _insert(self, name: str, kept: str | None, admin: bool) -> Person:
         person = Person(secrets.token_hex(8), name, admin, kept is not None, int(time.time()))
-        with self._database.write() as db:
+        with self._change() as db:
             if db.execute("SELECT 1 FROM person WHERE key = ?", (_key(name),)).fetchone():
                 raise AccessError("gate.name_taken", name=name)
             if db.execute("SELECT count(*) FROM person").fetchone()[0] >= MOST_PEOPLE:

@@ -280,6 +280,24 @@ def test_an_account_closes_a_server_that_is_already_running(knock: Knock, house:
     assert knock("/healthz").status == 401
 
 
+def test_a_list_of_accounts_that_cannot_be_read_lets_nobody_in_and_says_so(
+    knock: Knock, house: Workspace, cheap: None
+) -> None:
+    first = Accounts(house)
+    first.add("ann", "a long password")
+    token, _ = first.sign_in("ann", "a long password")
+    first.close()
+    for file in (house.root / "accounts.sqlite", *(house.backups / "accounts").iterdir()):
+        file.write_bytes(b"no list of anything" * 300)
+    cookie = {"cookie": f"thaw-8501={token}"}
+    answer = knock("/healthz", **cookie)
+    assert (answer.status, json.loads(answer.body)) == (503, {"code": "gate.damaged"})
+    page = knock("/", accept="text/html", **cookie)
+    assert page.status == 503
+    assert b"no copy of it is whole" in page.body
+    assert knock("/sign-in/style.css").status == 200, "the page must not look broken, too"
+
+
 def test_a_closed_server_answers_nothing(knock: Knock) -> None:
     services.close()
     assert knock("/healthz").status == 503

@@ -204,3 +204,42 @@ def test_a_file_of_another_program_is_not_taken_for_accounts(gate: Accounts, wor
     with pytest.raises(StoreError) as failure:
         gate.add("ann", "a long password")
     assert failure.value.code == "store.foreign"
+
+
+@pytest.mark.parametrize("left", [None, b"", b"no list of anything" * 300])
+def test_a_list_that_is_damaged_or_gone_comes_back_and_the_gate_stays_shut(
+    gate: Accounts, workspace: Workspace, left: bytes | None
+) -> None:
+    gate.add("ann", "a long password", admin=True)
+    gate.add("bob", "another password")
+    gate.remove("bob")
+    gate.give("some-set", "*")
+    gate.close()
+    file = workspace.root / accounts.NAME
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    for again in (Accounts(workspace), Accounts(workspace)):
+        assert again.on
+        assert [person.name for person in again.people()] == ["ann"]
+        assert again.owners() == {"some-set": "*"}
+        assert again.sign_in("ann", "a long password")
+        assert refused(again, "bob", "another password") == "gate.wrong"
+        again.close()
+
+
+def test_without_a_whole_copy_a_damaged_list_is_an_error_and_no_open_door(gate: Accounts, workspace: Workspace) -> None:
+    gate.add("ann", "a long password")
+    gate.close()
+    (workspace.root / accounts.NAME).unlink()
+    (copy,) = (workspace.backups / "accounts").glob("*.sqlite")
+    copy.write_bytes(b"x")
+    for _ in range(2):
+        with pytest.raises(AccessError, match="no copy of it is whole"):
+            _ = Accounts(workspace).on
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_nobody_else_can_read_the_copies(gate: Accounts, workspace: Workspace) -> None:
+    gate.add("ann", "a long password")
+    assert stat.S_IMODE((workspace.backups / "accounts").stat().st_mode) == 0o700
