@@ -48,6 +48,9 @@ MAX_JPEG_PIXELS = 200_000_000
 PAD_COLOR = (124, 116, 104)
 """ImageNet's mean colour: near zero once normalised."""
 
+SKETCH_SIDE, HUES_SIDE = 16, 4
+SKETCH_BYTES = SKETCH_SIDE**2 + 3 * HUES_SIDE**2
+
 Fit = Literal["crop", "stretch", "pad"]
 
 Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS
@@ -82,6 +85,8 @@ class Facts:
     height: int
     suffix: str
     notes: tuple[str, ...]
+    sketch: bytes = b""
+    """The picture in 16 x 16 greys, then in 4 x 4 colours: enough to know it again (core/dataset/likeness.py)."""
 
 
 @dataclass(slots=True)
@@ -104,9 +109,14 @@ def open_image(data: bytes, *, name: str) -> Picture:
 
 
 def inspect(data: bytes, *, name: str) -> Facts:
-    """What `data` holds, decoded to the end (JPEGs at an eighth, which reads every byte). Raises as `open_image`."""
-    read = _read(data, name, (1, 1))
-    return Facts(read.width, read.height, SUFFIXES[read.format], tuple(read.notes))
+    """What `data` holds, decoded to the end (large JPEGs at an eighth, which reads every byte). Raises as `open_image`."""
+    read = _read(data, name, (2 * SKETCH_SIDE, 2 * SKETCH_SIDE))
+    return Facts(read.width, read.height, SUFFIXES[read.format], tuple(read.notes), _sketch(read.image))
+
+
+def _sketch(image: Image.Image) -> bytes:
+    small = image.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return small.convert("L").tobytes() + small.resize((HUES_SIDE, HUES_SIDE), Image.Resampling.BOX).tobytes()
 
 
 def decode(data: bytes, size: int, fit: Fit, *, name: str = "image") -> np.ndarray:

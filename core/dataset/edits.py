@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import orjson
 
 from core.dataset.quarantine import MIN_PER_CLASS
-from core.dataset.record import Dataset, Item
+from core.dataset.record import Dataset, Item, grouped
 from core.durable import flush_folder
 from core.errors import DataError
 
@@ -114,12 +114,18 @@ def standing(edits: Sequence[Edit]) -> Standing:
         elif edit.act == "relabel":
             labels |= dict.fromkeys(edit.images, edit.label)
         elif edit.act == "together":
-            joined = {groups[sha] for sha in edit.images if sha in groups}
-            members = {sha for sha, name in groups.items() if name in joined} | set(edit.images)
-            groups |= dict.fromkeys(members, min(members))
+            _join(groups, edit.images)
         else:
             ignored.add((edit.kind, edit.images or (edit.label,)))
     return Standing(frozenset(excluded), labels, groups, frozenset(ignored))
+
+
+def _join(groups: dict[str, str], images: Iterable[str]) -> None:
+    """Make `images`, and whatever they hang together with, one group of `groups`."""
+    images = set(images)
+    joined = {groups[sha] for sha in images if sha in groups}
+    members = {sha for sha, name in groups.items() if name in joined} | images
+    groups |= dict.fromkeys(members, min(members))
 
 
 def versions(edits: Sequence[Edit]) -> Iterator[Standing]:
@@ -129,14 +135,15 @@ def versions(edits: Sequence[Edit]) -> Iterator[Standing]:
 
 
 def edited(dataset: Dataset, now: Standing) -> Dataset:
-    """`dataset` as imported, with `now` laid over it. Classes and their order stay."""
+    """`dataset` as imported, with `now` laid over it. Classes and their order stay, and what its import put together."""
     if now.version == ORIGINAL:
         return dataset
+    groups = _groups(dataset, now)
     numbers = {name: number for number, name in enumerate(dataset.classes)}
     items: list[Item] = []
     for item in dataset.items:
         label = numbers.get(now.labels.get(item.sha256, ""), item.label)
-        group = now.groups.get(item.sha256, "")
+        group = groups.get(item.sha256, "")
         items.append(item if (label, group) == (item.label, item.group) else replace(item, label=label, group=group))
     return replace(
         dataset,
@@ -144,6 +151,18 @@ def edited(dataset: Dataset, now: Standing) -> Dataset:
         left_out=tuple(item for item in items if item.sha256 in now.excluded),
         version=now.version,
     )
+
+
+def _groups(dataset: Dataset, now: Standing) -> dict[str, str]:
+    """Image to the name of its group: those that a person made, and those of the import, joined where they meet."""
+    groups = dict(now.groups)
+    for name, members in grouped(dataset.items).items():
+        images = [item.sha256 for _, item in members]
+        if any(sha in now.groups for sha in images):
+            _join(groups, images)
+        else:
+            groups |= dict.fromkeys(images, name)
+    return groups
 
 
 def decide(

@@ -56,8 +56,8 @@ def import_dataset(
     import that was killed, or that `cancelled` ended by raising Interrupted, goes on where it was when the same is imported
     again (`unfinished`). The same content a second time is the data set that exists, with what this import kept out; but two
     owners have one each, so that neither deletes or changes the other's. Raises DataError: what `source.open_source` raises,
-    `data.no_space`, `data.cancelled`, `data.disk_full`, `data.reader_died`, and Refused (`data.no_images`,
-    `data.none_usable`, `data.one_class`, `data.too_few`).
+    `data.no_space`, `data.cancelled`, `data.disk_full`, `workspace.unusable`, `data.reader_died`, and Refused
+    (`data.no_images`, `data.none_usable`, `data.one_class`, `data.too_few`).
     """
     source = source.absolute()
     with _staging(workspace, Unfinished(source, name, owner)) as folder:
@@ -65,7 +65,7 @@ def import_dataset(
         title = name.strip() or taken.head.source.removesuffix(".zip").removesuffix(".ZIP")
         return publish(
             taken.images, (*taken.head.skipped, *taken.skipped), folder, workspace,
-            name=title, source=taken.head.source, notices=taken.head.notices, owner=owner,
+            name=title, source=taken.head.source, notices=taken.head.notices, owner=owner, cancelled=cancelled,
         )  # fmt: skip
 
 
@@ -95,7 +95,10 @@ def build(
                 progress(done, len(files))
             if cancelled and cancelled():
                 raise DataError("data.cancelled")
-        return publish(found, bad, folder, workspace, name=name, source=source, notices=notices, id=id, recipe=recipe)
+        return publish(
+            found, bad, folder, workspace,
+            name=name, source=source, notices=notices, id=id, recipe=recipe, cancelled=cancelled,
+        )  # fmt: skip
 
 
 def unfinished(workspace: Workspace) -> tuple[Unfinished, ...]:
@@ -107,34 +110,51 @@ def unfinished(workspace: Workspace) -> tuple[Unfinished, ...]:
 @contextmanager
 def _staging(workspace: Workspace, job: Unfinished | None = None) -> Iterator[Path]:
     """A folder beside the data sets: that of the same job if it was cut short. Gone at the end, unless Interrupted."""
-    _sweep(workspace)
-    folder, hold = (_go_on(workspace, job) if job else None) or _begin(workspace, job)
-    keep = False
+    with _spoken(workspace):
+        _sweep(workspace)
+        folder, hold = (_go_on(workspace, job) if job else None) or _begin(workspace)
+        keep = False
+        try:
+            if job:
+                _note(job, folder)
+            yield folder
+        except Interrupted:
+            keep = True
+            raise
+        finally:
+            if not keep:
+                with suppress(OSError):
+                    (folder / JOB).unlink()  # nobody goes on with it from here
+                shutil.rmtree(folder, ignore_errors=True)
+            hold.release()
+
+
+@contextmanager
+def _spoken(workspace: Workspace) -> Iterator[None]:
+    """What the disk says, in our words."""
     try:
-        yield folder
-    except Interrupted:
-        keep = True
-        raise
+        yield
     except OSError as error:
         if error.errno in FULL:
             raise DataError("data.disk_full", path=str(workspace.root)) from error
-        raise
-    finally:
-        if not keep:
-            with suppress(OSError):
-                (folder / JOB).unlink()  # nobody goes on with it from here
-            shutil.rmtree(folder, ignore_errors=True)
-        hold.release()
+        reason = error.strerror or str(error)
+        raise DataError("workspace.unusable", path=str(workspace.root), reason=reason) from error
 
 
-def _begin(workspace: Workspace, job: Unfinished | None) -> tuple[Path, locks.Hold]:
+def _begin(workspace: Workspace) -> tuple[Path, locks.Hold]:
     folder = Path(tempfile.mkdtemp(prefix=".import-", dir=workspace.datasets))
-    hold = locks.born_locked(folder / LOCK)
-    if job:
-        draft = folder / f".{JOB}"
-        draft.write_bytes(orjson.dumps([os.fsencode(job.source).hex(), job.name, job.owner]))
-        draft.replace(folder / JOB)
-    return folder, hold
+    try:
+        return folder, locks.born_locked(folder / LOCK)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _note(job: Unfinished, folder: Path) -> None:
+    """From now on the job is known to be unfinished."""
+    draft = folder / f".{JOB}"
+    draft.write_bytes(orjson.dumps([os.fsencode(job.source).hex(), job.name, job.owner]))
+    draft.replace(folder / JOB)
 
 
 def _go_on(workspace: Workspace, job: Unfinished) -> tuple[Path, locks.Hold] | None:

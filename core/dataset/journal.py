@@ -6,6 +6,7 @@ writes.
 
 import re
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def _line(step: Step) -> bytes:
         case Outcome(stamp, Candidate() as one):
             facts = one.facts
             row = ["taken", one.name, stamp, one.label, one.split, one.sha256]
-            row += [facts.width, facts.height, facts.suffix, facts.notes]
+            row += [facts.width, facts.height, facts.suffix, facts.notes, b64encode(facts.sketch).decode()]
         case Head(source, files, skipped, notices):
             row = ["head", source, files, [[left.name, left.code, left.values] for left in skipped], notices]
         case Failure(code, values):
@@ -157,9 +158,10 @@ def _step(line: bytes) -> Step | None:
                 return Begun(name, stamp)
             case "skipped", [str(name), str(stamp), str(code), dict(values)]:
                 return Outcome(stamp, Skipped(name, code, values))
-            case "taken", [str(name), str(stamp), str(label), split, str(sha), int(width), int(height), str(suffix), notes]:
-                if (split is None or split in SPLITS) and SHA256.fullmatch(sha) and suffix in SUFFIXES.values():
-                    return Outcome(stamp, Candidate(name, label, split, sha, Facts(width, height, suffix, tuple(notes))))
+            case "taken", [str(name), str(stamp), str(label), split, str(sha), *rest]:
+                facts = _facts(rest)
+                if (split is None or split in SPLITS) and SHA256.fullmatch(sha) and facts:
+                    return Outcome(stamp, Candidate(name, label, split, sha, facts))
             case "head", [str(source), int(files), list(skipped), list(notices)]:
                 left = tuple(Skipped(name, code, values) for name, code, values in skipped)
                 return Head(source, files, left, tuple((code, values) for code, values in notices))
@@ -169,4 +171,11 @@ def _step(line: bytes) -> Step | None:
                 return Done()
     except (ValueError, TypeError):
         return None
+    return None
+
+
+def _facts(row: list[Any]) -> Facts | None:
+    match row:
+        case [int(width), int(height), str(suffix), list(notes), str(sketch)] if suffix in SUFFIXES.values():
+            return Facts(width, height, suffix, tuple(notes), b64decode(sketch, validate=True))
     return None

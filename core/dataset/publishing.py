@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,8 +12,19 @@ from pathlib import Path
 
 from core.dataset import names
 from core.dataset.edits import FILE as EDITS
+from core.dataset.likeness import groups
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
-from core.dataset.record import MANIFEST, Dataset, Item, Notice, Skipped, fingerprint, read_manifest, write_manifest
+from core.dataset.record import (
+    MANIFEST,
+    Dataset,
+    Item,
+    Notice,
+    Skipped,
+    fingerprint,
+    in_groups,
+    read_manifest,
+    write_manifest,
+)
 from core.dataset.summary import problems
 from core.durable import flush_folder
 from core.errors import DataError
@@ -32,10 +43,12 @@ def publish(
     id: str = "",
     owner: str = "",
     recipe: str = "",
+    cancelled: Callable[[], bool] | None = None,
 ) -> Dataset:
     """Make the images `found`, whose bytes lie in `folder`, a data set: `folder` becomes its place, or is not needed.
 
-    `id` '' makes it from content and owner. Raises Refused as `import_dataset`, and OSError.
+    `id` '' makes it from content and owner; which images are copies of each other is no part of that, so that the same
+    content is the same set to any version of Thaw. Raises as `import_dataset`, and OSError.
     """
     kept, doubled = without_doubles(found)
     kept, lonely = without_lonely(kept)
@@ -44,11 +57,13 @@ def publish(
     if len(classes) < 2:
         raise refusal(source, [*kept, *lonely], left)
     numbers = {label: number for number, label in enumerate(classes)}
+    kept.sort(key=lambda one: (numbers[one.label], names.natural(one.name)))
     items = tuple(
         Item(one.sha256, one.name, numbers[one.label], one.split, one.facts.width, one.facts.height, one.facts.suffix)
-        for one in sorted(kept, key=lambda one: (numbers[one.label], names.natural(one.name)))
+        for one in kept
     )
     content = fingerprint(classes, items)
+    items = in_groups(items, groups([one.facts.sketch for one in kept], cancelled or (lambda: False)))
     id = id or (hashlib.sha256(f"{content} {owner}".encode()).hexdigest() if owner else content)[:16]
     created = datetime.now(UTC).isoformat(timespec="seconds")
     dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
@@ -66,24 +81,31 @@ def _handled(kept: Sequence[Candidate]) -> list[Notice]:
 
 def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
     """Rename `folder` to the data set's place; a whole one that the same `recipe` made stays, and says what is new."""
+    aside: Path | None = None
     if dataset.folder.exists():
         if there := _whole(dataset.folder, recipe):
             return _told_anew(there, dataset, folder, recipe)
         with suppress(FileNotFoundError):  # what a person has decided outlives a set that is made anew
             shutil.copyfile(dataset.folder / EDITS, folder / EDITS)
-        shutil.rmtree(dataset.folder)
+        aside = folder.with_name(f"{folder.name}.old")
     if hasattr(os, "sync"):
         os.sync()  # one flush of all files: a power cut after the rename finds them whole
     wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS}
     for stray in [path for path in folder.iterdir() if path.name not in wanted]:
         stray.unlink()
     try:
+        if aside:
+            os.replace(dataset.folder, aside)
         os.replace(folder, dataset.folder)
     except OSError:
         if there := _whole(dataset.folder, recipe):  # another import of the same content was faster
             return there
+        if aside and aside.exists():
+            os.replace(aside, dataset.folder)
         raise
     flush_folder(dataset.folder.parent)  # whoever brought it may delete it now
+    if aside:
+        shutil.rmtree(aside, ignore_errors=True)
     return dataset
 
 

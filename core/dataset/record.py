@@ -5,7 +5,8 @@ File and class names are data: shown, never used as a path. On the disk an image
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -38,7 +39,7 @@ class Item:
     height: int
     suffix: str
     group: str = ""
-    """Images of one group stay in one split: a person said that they are copies of each other. '' for most."""
+    """Images of one group stay in one split: an import or a person said that they are copies. '' for most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,21 @@ def fingerprint(classes: tuple[str, ...], items: tuple[Item, ...]) -> str:
     return hashlib.sha256(orjson.dumps([list(classes), rows])).hexdigest()
 
 
+def grouped(items: Iterable[Item]) -> dict[str, list[tuple[int, Item]]]:
+    """The images of each group with their numbers."""
+    found: dict[str, list[tuple[int, Item]]] = {}
+    for at, item in enumerate(items):
+        if item.group:
+            found.setdefault(item.group, []).append((at, item))
+    return found
+
+
+def in_groups(items: Sequence[Item], members: Iterable[Sequence[int]]) -> tuple[Item, ...]:
+    """`items` of which those numbered by one of `members` are a group, named by the least of their hashes."""
+    names = {at: min(items[one].sha256 for one in some) for some in members for at in some}
+    return tuple(replace(item, group=names[at]) if at in names else item for at, item in enumerate(items))
+
+
 def write_manifest(dataset: Dataset, folder: Path, *, recipe: str = "") -> None:
     """Write `manifest.json` into `folder` and see it to the disk. `recipe`: what made a demo set, to know an old one."""
     document = {
@@ -128,6 +144,7 @@ def write_manifest(dataset: Dataset, folder: Path, *, recipe: str = "") -> None:
         "items": [
             [item.sha256, item.suffix, item.label, item.split, item.width, item.height, item.name] for item in dataset.items
         ],
+        "groups": [[at for at, _ in members] for members in grouped(dataset.items).values()],
         "skipped": [[skipped.name, skipped.code, skipped.values] for skipped in dataset.skipped],
         "notices": dataset.notices,
     }
@@ -146,14 +163,17 @@ def read_manifest(folder: Path) -> tuple[Dataset, str]:
             Item(sha, name, label, split, width, height, suffix)
             for sha, suffix, label, split, width, height, name in document["items"]
         )
+        together = document.get("groups", [])  # sets made before there were groups stay divided as they were
         if document["version"] != VERSION or not all(0 <= item.label < len(classes) for item in items):
             raise ValueError("version or labels")
+        if not all(at in range(len(items)) for some in together for at in some):
+            raise ValueError("groups")
         dataset = Dataset(
             id=document["id"],
             name=document["name"],
             source=document["source"],
             classes=classes,
-            items=items,
+            items=in_groups(items, together),
             skipped=tuple(Skipped(name, code, values) for name, code, values in document["skipped"]),
             notices=tuple((code, values) for code, values in document["notices"]),
             folder=folder,

@@ -12,6 +12,7 @@ from core.examine.finding import COPIES, Examination, Finding
 def still_open(found: Examination, dataset: Dataset, now: Standing) -> tuple[Finding, ...]:
     """The findings that still hold of `dataset`, in which the decisions of `now` have been carried out."""
     labels = {item.sha256: item.label for item in dataset.items}
+    kept = {item.sha256: item.group or item.sha256 for item in dataset.items}
     left: list[Finding] = []
     for finding in found.findings:
         images = tuple(sha for sha in finding.images if sha in labels)
@@ -20,7 +21,7 @@ def still_open(found: Examination, dataset: Dataset, now: Standing) -> tuple[Fin
         if finding.kind == "label" and (images[0] in now.labels or dataset.classes[labels[images[0]]] == finding.label):
             continue
         if finding.kind in COPIES:
-            groups = {now.groups.get(sha, sha) for sha in images}
+            groups = {kept[sha] for sha in images}
             clash = len({labels[sha] for sha in images}) > 1
             if len(images) < 2 or (len(groups) == 1 and not (finding.kind == "clash" and clash)):
                 continue

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.dataset import Dataset, decide, holding, import_dataset, open_dataset, open_imported, open_like, pinned, read_edits
 from core.dataset import edits as module
-from core.dataset.edits import ORIGINAL, standing, undo
+from core.dataset.edits import ORIGINAL, Standing, edited, standing, undo
+from core.dataset.record import in_groups
 from core.errors import DataError
 from core.workspace import Workspace
 
@@ -49,6 +51,18 @@ def test_a_set_is_opened_with_what_was_decided(pets_set: Dataset, workspace: Wor
     assert {item.group for item in now.items} == {"", min(dogs[1], dogs[3])}
     assert now.classes == pets_set.classes
     assert open_imported(workspace, pets_set.id) == pets_set
+
+
+def test_what_an_import_put_together_stays_together_whatever_is_decided(pets_set: Dataset) -> None:
+    cats, dogs = shas(pets_set, 0), shas(pets_set, 1)
+    put = replace(pets_set, items=in_groups(pets_set.items, [[0, 1], [2, 3]]))
+    left_alone = edited(put, Standing(excluded=frozenset([dogs[4]])))
+    assert [item.group for item in left_alone.items] == [item.group for item in put.items[:-1]]
+    joined = edited(put, Standing(groups=dict.fromkeys([cats[1], dogs[0]], min(cats[1], dogs[0]))))
+    names = {item.sha256: item.group for item in joined.items if item.group}
+    assert {names[sha] for sha in (cats[0], cats[1], dogs[0])} == {min(cats[0], cats[1], dogs[0])}
+    assert {names[sha] for sha in (cats[2], cats[3])} == {min(cats[2], cats[3])}
+    assert len(names) == 5
 
 
 def test_undoing_everything_gives_the_set_as_imported_and_the_list_has_grown(

@@ -19,7 +19,7 @@ STEPS: list[Step] = [
         "set.zip", 3, (Skipped("a.txt", "data.not_an_image", {"name": "a.txt"}),), (("data.empty_class", {"name": "owl"}),)
     ),
     Begun("猫/1.png", "10-abc"),
-    Outcome("10-abc", Candidate("猫/1.png", "猫", "train", SHA, Facts(12, 10, "png", ("rotated",)))),
+    Outcome("10-abc", Candidate("猫/1.png", "猫", "train", SHA, Facts(12, 10, "png", ("rotated",), b"\0\xff"))),
     Outcome("11-abd", Skipped("cats/2.png", "image.damaged", {"name": "cats/2.png"})),
     Outcome("", Candidate("dogs/3.jpg", "dogs", None, SHA, Facts(8, 8, "jpg", ()))),
     Failure("data.no_space", {"name": "set.zip", "size": "1 GB", "free": "1 MB"}),
@@ -62,10 +62,12 @@ def test_a_journal_that_was_cut_anywhere_tells_what_came_before(tmp_path_factory
 @pytest.mark.parametrize(
     "row",
     [
-        ["taken", "a", "", "cats", None, "../../etc/passwd", 1, 1, "png", []],
-        ["taken", "a", "", "cats", None, SHA, 1, 1, "png/../../x", []],
-        ["taken", "a", "", "cats", "elsewhere", SHA, 1, 1, "png", []],
-        ["taken", "a", "", "cats", None, SHA, "wide", 1, "png", []],
+        ["taken", "a", "", "cats", None, "../../etc/passwd", 1, 1, "png", [], ""],
+        ["taken", "a", "", "cats", None, SHA, 1, 1, "png/../../x", [], ""],
+        ["taken", "a", "", "cats", "elsewhere", SHA, 1, 1, "png", [], ""],
+        ["taken", "a", "", "cats", None, SHA, "wide", 1, "png", [], ""],
+        ["taken", "a", "", "cats", None, SHA, 1, 1, "png", []],
+        ["taken", "a", "", "cats", None, SHA, 1, 1, "png", [], "no base64"],
         ["head", "a"], ["done", 1], ["run", "rm"], [], {}, 7, None,
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 from core.dataset import Dataset, Splits
 from core.dataset.edits import Standing, edited
+from core.dataset.record import in_groups
 from core.examine.finding import Examination, Finding
 from core.examine.still import divided, still_open
 
@@ -53,6 +54,12 @@ def test_copies_are_settled_once_they_are_together_or_one_is_left(data: Dataset)
     assert left(data, Standing(excluded=frozenset(NEAR.images[1:])), NEAR) == ()
     fewer = replace(NEAR, images=NEAR.images[:2])
     assert left(data, Standing(excluded=frozenset(NEAR.images[2:])), NEAR) == (fewer,)
+
+
+def test_copies_that_the_import_put_together_are_settled(data: Dataset) -> None:
+    put = replace(data, items=in_groups(data.items, [[1, 2, 3]]))
+    assert left(put, Standing(), NEAR, CLASH) == (CLASH,)
+    assert left(replace(data, items=in_groups(data.items, [[1, 2]])), Standing(), NEAR) == (NEAR,)
 
 
 def test_a_picture_in_two_classes_is_still_there_twice_once_it_is_in_one(data: Dataset) -> None:

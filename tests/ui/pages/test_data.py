@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.dataset import Dataset
+from core.dataset.record import in_groups
 from core.recipe import Recipe
 from core.words import catalogue
 from core.workspace import Workspace
@@ -40,6 +41,20 @@ def table_with(at: AppTest, column: str) -> pd.DataFrame:
 def chosen(at: AppTest, dataset_id: str) -> AppTest:
     at.session_state["thaw.draft"] = services.first_draft().changed(dataset=dataset_id)
     return at.run()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_copies_that_were_put_together_are_said_with_how_many(
+    flowers: str, draw: Draw, monkeypatch: pytest.MonkeyPatch, lang: str
+) -> None:
+    said = catalogue(lang)["data.divide.together"]
+    assert not any(said[-12:] in one.value for one in chosen(draw("data", lang=lang), flowers).caption)
+    data = services.dataset(flowers)
+    put = replace(data, items=in_groups(data.items, [[0, 1], [2, 3, 4]]))
+    excluded = replace(put, items=put.items[1:], left_out=put.items[:1])
+    monkeypatch.setattr(services, "dataset", lambda dataset_id: excluded)
+    at = chosen(draw("data", lang=lang), flowers)
+    assert any(one.value.endswith(said.format(n=3)) for one in at.caption)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
