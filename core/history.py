@@ -5,7 +5,7 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from core.curve import Curve
 from core.events import (
@@ -32,13 +32,20 @@ from core.events import (
 from core.run import State
 from core.steps import Steps
 
-__all__ = ["Curve", "History", "RunState", "Stage"]
+__all__ = ["Curve", "History", "Interruption", "RunState", "Stage"]
 
 Stage = Literal["waiting", "preparing", "training", "validating", "testing", "ended"]
 RECENT_STEPS = 50
 """Steps over which the present speed is taken."""
 TRACE = 240
 """Readings of the instruments that are remembered; when there are more, every second one is forgotten."""
+
+
+class Interruption(NamedTuple):
+    """A place at which the run was broken off, and the checkpoint from which it went on, in steps done."""
+
+    at: int
+    went_on_from: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class RunState:
     scores: Scores | None = None
     """Of `tested`."""
     ended: Ended | None = None
+    interruptions: tuple[Interruption, ...] = ()
 
 
 class History:
@@ -126,6 +134,9 @@ class History:
         self._saved: Saved | None = None
         self._tested: Tested | None = None
         self._ended: Ended | None = None
+        self._broken_off: int | None = None
+        """Steps done when the last attempt was interrupted, until the next one begins."""
+        self._interruptions: list[Interruption] = []
         self._active = False
 
     def feed(self, entry: Event | Steps) -> None:
@@ -182,6 +193,7 @@ class History:
             self._tested, self._measuring = entry, None
         elif isinstance(entry, Ended):
             self._ended = entry
+            self._broken_off = entry.step if entry.outcome == "interrupted" else None
             self._active = False
             self._preparing = self._measuring = None
             self._recent.clear()
@@ -229,6 +241,7 @@ class History:
             tested=self._tested,
             scores=self._tested.scores if self._tested else None,
             ended=ended if not self._active else None,
+            interruptions=tuple(self._interruptions),
         )
 
     def _tick(self, clock: float) -> None:
@@ -248,6 +261,9 @@ class History:
         self._recent.append((step.clock, step.images))
 
     def _begin(self, started: Started) -> None:
+        if self._broken_off is not None:
+            self._interruptions.append(Interruption(self._broken_off, started.step))
+            self._broken_off = None
         self.curve.rewind(started.step)
         self._started, self._preparing, self._kept = started, None, None
         if not started.step or not self._first_groups:

@@ -51,6 +51,12 @@ def check_room(recipe: Recipe, workspace: Workspace) -> None:
         raise StoreError("run.no_memory", need=_spoken(need.memory), free=_spoken(free), batch_size=recipe.batch_size)
 
 
+def low_disk(workspace: Workspace, coming_bytes: int) -> int | None:
+    """Bytes that are free, if after `coming_bytes` less than the reserve would be; else None."""
+    free = shutil.disk_usage(workspace.root).free
+    return free if free - coming_bytes < RESERVE_BYTES else None
+
+
 def needed(recipe: Recipe, workspace: Workspace) -> Needed:
     """An estimate of what the run will take. Raises ThawError where data, backbone or rules do not exist."""
     from core.backbones import layer_tree

@@ -9,7 +9,7 @@ from core.errors import ThawError
 from core.words import LANGUAGES
 from ui import health, navigation, services, state
 from ui.components.person import person
-from ui.parts import notes
+from ui.parts import hindrance, notes
 from ui.sign_in import OUT
 from ui.text import percent, plain, set_title, strategy, t
 
@@ -27,6 +27,7 @@ def header() -> None:
             _who()
             _switch()
     health.cards()
+    hindrance.left_behind()
 
 
 def _who() -> None:

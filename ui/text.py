@@ -6,11 +6,11 @@ Names that people gave (of classes, files, data sets, runs) are data: `plain` ma
 import math
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from core.errors import ThawError
 from core.words import Value, catalogue, say
-from ui import state
+from ui import names, state
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:$<>&^=\"'])")
 _SHORTCODE = re.compile(r"\\:(?=[\w+\-\\/]+\\:)")
@@ -49,8 +49,17 @@ def said(code: str, values: dict[str, Value]) -> str:
 
 def said_cause(code: str, values: dict[str, Value] | None = None) -> str:
     """The cause of a stored error code as it is, for places that show no Markdown; the code itself if it has no words."""
-    key = f"error.{code}.cause"
-    return t(key, **(values or {})) if has(key) else code
+    return _bare(f"error.{code}.cause", values or {}, code)
+
+
+def said_remedy(code: str, values: dict[str, Value]) -> str:
+    """The way out of a stored error code, as `said_cause`; '' if it has no words."""
+    return _bare(f"error.{code}.remedy", values, "")
+
+
+def _bare(key: str, values: dict[str, Value], otherwise: str) -> str:
+    seen = {name: names.shown(value) if isinstance(value, str) else value for name, value in values.items()}
+    return t(key, **seen) if has(key) else otherwise
 
 
 def _sentence(key: str, values: dict[str, Value]) -> str:
@@ -75,7 +84,7 @@ def strategy(name: str) -> str:
 
 def plain(name: object) -> str:
     """`name` so that Streamlit's Markdown shows exactly its characters: no HTML, no formatting, no icons, no emoji codes."""
-    text = _SPECIAL.sub(r"\\\1", " ".join(str(name).split()))
+    text = _SPECIAL.sub(r"\\\1", names.shown(" ".join(str(name).split())))
     return _SHORTCODE.sub(f"\\\\:{_JOINER}", text)
 
 
@@ -138,8 +147,15 @@ def moment(iso: str | None) -> str:
     return local.strftime("%Y-%m-%d %H:%M")
 
 
-def listed(names: Iterable[str], most: int = 4) -> str:
+def time_in(seconds: float) -> str:
+    """The time of day, on the server, in so many seconds: 14:20; with the date if that is another day."""
+    now = datetime.now().astimezone()
+    then = now + timedelta(seconds=seconds)
+    return then.strftime("%H:%M" if then.date() == now.date() else "%Y-%m-%d %H:%M")
+
+
+def listed(given: Iterable[str], most: int = 4) -> str:
     """Some names in one line, the rest as a number: cat, dog, owl and 7 more."""
-    all_names = list(names)
+    all_names = list(given)
     shown = t("unit.comma").join(all_names[:most])
     return shown if len(all_names) <= most else t("unit.and_more", names=shown, n=len(all_names) - most)

@@ -17,7 +17,7 @@ from core.events import (
     Started,
     StepDone,
 )
-from core.history import History, RunState
+from core.history import History, Interruption, RunState
 from core.steps import Steps
 
 
@@ -159,6 +159,16 @@ def test_a_continuation_goes_back_to_its_checkpoint() -> None:
     assert history.curve.since(-1, "")["x"] == [1, 2, 3, 4, 5]
     assert history.state().seconds_left == 7.0
     assert history.attempts == [(0.0, 10.0, 14.0), (14.5, 15.0, 16.0)]
+
+
+def test_where_a_run_was_interrupted_and_from_where_it_went_on_is_known() -> None:
+    broken = Ended(outcome="interrupted", step=7)
+    history = fed(started(), step(1), Ended(outcome="paused", step=1), started(at=1), step(7), broken)
+    assert history.state().interruptions == ()
+    history.feed(Preparing(what="data", done=0, total=1))
+    history.feed(started(at=4))
+    history.feed(step(5))
+    assert history.state().interruptions == (Interruption(at=7, went_on_from=4),)
 
 
 def test_many_steps_at_once_say_the_same_as_one_by_one() -> None:

@@ -9,7 +9,7 @@ from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
-from ui.parts import narration, notes, steer, watch
+from ui.parts import hindrance, narration, notes, steer, watch
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def show(run: "Run") -> None:
             later=[(edit.step, {group.name: group.lr_scale for group in edit.groups}) for edit in now.edits],
             steps_per_epoch=now.started.steps_per_epoch if now.started else 0,
         )
+        hindrance.interruption(now)
         for notice in now.notices:
             st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
         if now.started is not None:
@@ -77,7 +78,7 @@ def recipe_line(recipe: Recipe) -> str:
 
 def _marks(now: "RunState") -> tuple[object, ...]:
     """What the page shows besides the figures that tick: it is drawn again when this changes."""
-    return now.started is not None, len(now.edits), len(now.films), len(now.notices)
+    return now.started is not None, len(now.edits), len(now.films), len(now.notices), len(now.interruptions)
 
 
 def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
@@ -93,6 +94,8 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
         st.success(sentence(run, now), icon=":material/check_circle:")
     else:
         st.progress(_share(now), text=sentence(run, now))
+    if run.state == "running":
+        hindrance.disk(now)
     if run.state == "running" and now.kept is not None and now.stage != "preparing":
         st.caption(_remembered(now.kept, now))
     if run.state == "running" and now.glance is not None:
@@ -144,7 +147,7 @@ def _figure(name: str, value: str, below: str) -> None:
 def sentence(run: "Run", now: "RunState") -> str:
     """What the run does right now, in one sentence."""
     if run.state == "queued":
-        return t("train.live.queued", place=services.place(run.id) or 1)
+        return hindrance.waits(run.id)
     if run.state == "running":
         if now.stage == "preparing" and now.preparing is not None:
             what = now.preparing
@@ -160,6 +163,8 @@ def sentence(run: "Run", now: "RunState") -> str:
         )
     if run.state in ("finished", "stopped"):
         return result(run, now)
+    if run.state == "interrupted" and run.error is not None:
+        return t("train.live.interrupted.device")
     return t(f"train.live.{run.state}")
 
 

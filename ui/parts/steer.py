@@ -1,5 +1,6 @@
 """Steering a run at work: freeze and thaw its blocks, change rates; the next step obeys. Afterwards: what has moved."""
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def show(run: "Run", now: "RunState") -> None:
         if active:
             _base_rate(run.id, base)
     notes.at_field("steer")
-    _holds(now)
+    _holds(run, now)
     layer_tree(
         made,
         rules,
@@ -54,7 +55,7 @@ def show(run: "Run", now: "RunState") -> None:
     traces.show(run, made)
 
 
-def _holds(now: "RunState") -> None:
+def _holds(run: "Run", now: "RunState") -> None:
     """How much learns now, and whether batches had to be taken in parts."""
     total = now.started.parameters_total if now.started else 0
     share = percent(now.trainable / total) if total else "–"
@@ -63,7 +64,8 @@ def _holds(now: "RunState") -> None:
         seconds, memory = now.preflight.seconds_per_step, size(now.preflight.memory_bytes)
         text += " " + t("steer.preflight", steps=figure(1 / max(seconds, 1e-6)), memory=memory)
     if now.images_at_once is not None:
-        text += " " + t("steer.memory", n=now.images_at_once)
+        batch, part = run.recipe.batch_size, now.images_at_once
+        text += " " + t("steer.memory", batch=batch, part=part, parts=math.ceil(batch / part))
     st.caption(text)
 
 

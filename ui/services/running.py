@@ -1,7 +1,8 @@
 """Runs for pages and routes: begin, steer, watch, name, delete and bring back."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 import streamlit as st
@@ -14,6 +15,21 @@ from ui.services.networks import tree
 if TYPE_CHECKING:
     from core.history import Curve, RunState
     from core.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a run in the queue waits for, as far as it is anybody's to know."""
+
+    place: int
+    """1 is next."""
+    why: Literal["turn", "lost", "taken"]
+    """As `core.engine.Wait.why`."""
+    device: str
+    who: str
+    """The person or the run that trains there; '' if nobody does."""
+    seconds: float | None
+    """That this takes about, where it is known."""
 
 
 def curve(run_id: str) -> "Curve":
@@ -120,6 +136,37 @@ def place(run_id: str) -> int:
     """Place in the queue, 1 is next; 0 if it does not wait."""
     waiting = opened().engine.queue()
     return waiting.index(run_id) + 1 if run_id in waiting else 0
+
+
+def turn(run_id: str) -> Turn:
+    """What a run in the queue waits for. Raises StoreError if there is no such run."""
+    access().run(run_id)
+    wait = opened().engine.wait(run_id)
+    seconds = opened().engine.state(wait.at_work).seconds_left if wait.at_work else None
+    return Turn(wait.place or 1, wait.why, wait.device, _who(wait.at_work) if wait.at_work else "", seconds)
+
+
+def _who(run_id: str) -> str:
+    """Whose run that is, where it is somebody else's; else how it is called."""
+    run = opened().store.run(run_id)
+    if run.owner in ("", access().owner()):
+        return run.name
+    return next((person.name for person in access().accounts.people() if person.id == run.owner), "")
+
+
+def left_behind() -> tuple[int, int]:
+    """How many runs that the last server left go on here, and how many it takes a person to go on with."""
+    states = {run.id: run.state for run in runs()}
+    engine = opened().engine
+    resumed = sum(states.get(run_id) in ("queued", "running") for run_id in engine.resumed)
+    return resumed, sum(states.get(run_id) == "failed" for run_id in engine.given_up)
+
+
+def low_disk(coming_bytes: int) -> int | None:
+    """Bytes that are free where that is too little for a checkpoint of that size; else None."""
+    from core.room import low_disk
+
+    return low_disk(opened().workspace, coming_bytes)
 
 
 def active_runs() -> tuple["Run", ...]:
