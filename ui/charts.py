@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from ui.names import shown
+
 SPLITS = ("train", "val", "test")
 COLD, WARM = "#4aa8e0", "#f2702e"
 SHADES = (1.0, 0.62, 0.34)
@@ -139,9 +141,9 @@ def confusion_chart(table: pd.DataFrame, labels: Labels) -> go.Figure:
 
 
 def shorten(name: object, most: int = 24) -> str:
-    """A name as text of a chart: at most so many characters, and nothing that plotly takes for a tag."""
+    """A name as text of a chart: at most so many of its characters, and nothing that plotly takes for a tag."""
     text = " ".join(str(name).split())
-    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    text = shown(text if len(text) <= most else f"{text[: most - 1]}…")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.dataset import names
 from core.dataset.edits import FILE as EDITS
+from core.dataset.layout import suffix
 from core.dataset.likeness import groups
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
 from core.dataset.record import (
@@ -29,6 +30,10 @@ from core.dataset.summary import problems
 from core.durable import flush_folder
 from core.errors import DataError
 from core.workspace import Workspace
+
+ALIASES = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "mpo": "jpg", "dib": "bmp", "tiff": "tif"}
+"""Further ends of names of files that hold what they say."""
+KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WebP", "bmp": "BMP", "tif": "TIFF", "gif": "GIF"}
 
 
 def publish(
@@ -67,10 +72,23 @@ def publish(
     id = id or (hashlib.sha256(f"{content} {owner}".encode()).hexdigest() if owner else content)[:16]
     created = datetime.now(UTC).isoformat(timespec="seconds")
     dataset = Dataset(id, name, source, classes, items, tuple(left), (), workspace.datasets / id, created)
-    said = (*notices, *left_out(lonely), *_handled(kept), *problems(dataset))
+    said = (*notices, *left_out(lonely), *_unsafe(left), *_misnamed(kept), *_handled(kept), *problems(dataset))
     dataset = replace(dataset, notices=said)
     write_manifest(dataset, folder, recipe=recipe)
     return _move(dataset, folder, recipe)
+
+
+def _unsafe(left: Sequence[Skipped]) -> list[Notice]:
+    """How many entries of an archive were refused for their paths."""
+    n = sum(1 for one in left if one.code == "data.unsafe_name")
+    return [("data.unsafe_names", {"n": n})] if n else []
+
+
+def _misnamed(kept: Sequence[Candidate]) -> list[Notice]:
+    """One notice for each pair of what names of files say and what the files are, with how many; the most frequent first."""
+    pairs = Counter((suffix(one.name), one.facts.suffix) for one in kept if suffix(one.name))
+    wrong = sorted((-n, says, is_a) for (says, is_a), n in pairs.items() if ALIASES.get(says, says) != is_a)
+    return [("data.misnamed", {"n": -n, "says": f".{says}", "kind": KINDS[is_a]}) for n, says, is_a in wrong]
 
 
 def _handled(kept: Sequence[Candidate]) -> list[Notice]:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.recipe import augment_name
 from core.run import Run
 from ui import charts, outcomes, services, state
+from ui.names import shown
 from ui.parts import learned, run_rows
 from ui.text import duration, has, percent, set_title, strategy, t, version
 
@@ -43,7 +44,7 @@ def show(chosen: list[Run]) -> None:
 
 def labels(chosen: list[Run]) -> list[str]:
     """A name for each run; where two have the same, the end of the id tells them apart."""
-    names = [run.name for run in chosen]
+    names = [shown(run.name) for run in chosen]
     return [name if names.count(name) == 1 else f"{name} ({run.id[-4:]})" for run, name in zip(chosen, names, strict=True)]
 
 

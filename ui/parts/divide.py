@@ -1,11 +1,14 @@
 """Dividing a set into what is learned from, what is watched, and what stays sealed for the end."""
 
+from collections import Counter
+
 import pandas as pd
 import streamlit as st
 
 from core.dataset import Dataset
 from core.errors import ThawError
 from ui import charts, services, state
+from ui.names import shown
 from ui.parts import notes
 from ui.text import count, percent, t
 
@@ -16,6 +19,10 @@ def show(data: Dataset) -> None:
     if given:
         names = t("unit.comma").join(t(f"split.{split}") for split in charts.SPLITS if split in given)
         st.caption(f":material/lock: {t('data.divide.given', names=names)}")
+    sizes = Counter(item.group for item in data.items if item.group)
+    together = sum(size for size in sizes.values() if size > 1)
+    if together:
+        st.caption(f":material/link: {t('data.divide.together', n=together)}")
     left, right = st.columns([2, 3], gap="large")
     with left:
         _share("val_fraction", disabled="val" in given)
@@ -79,5 +86,6 @@ def preview_table(counts: dict[str, dict[str, int]], classes: tuple[str, ...]) -
     """Images per class (rows) and split (columns), named in the current language."""
     table = charts.class_table(counts, classes)[list(charts.SPLITS)]
     table.columns = pd.Index([t(f"split.{split}") for split in charts.SPLITS])
+    table.index = table.index.map(shown)
     table.index.name = t("data.fact.class")
     return table

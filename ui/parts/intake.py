@@ -10,6 +10,7 @@ from core.errors import AccessError, DataError, ThawError
 from ui import drafting, services, state
 from ui.components.upload import upload
 from ui.jobs import Job
+from ui.names import shown
 from ui.parts import look, notes
 from ui.text import count, duration, percent, plain, said_cause, t
 
@@ -82,7 +83,7 @@ def _lost() -> None:
     if not lost:
         return
     st.warning(t("data.lost", n=len(lost)), icon=":material/cloud_off:")
-    rows = [(name, said_cause(f"upload.{code}")) for name, code in lost]
+    rows = [(shown(name), said_cause(f"upload.{code}")) for name, code in lost]
     st.dataframe(
         pd.DataFrame(rows, columns=[t("data.skipped.file"), t("data.skipped.why")]),
         key=state.key("data", "lost-table"),

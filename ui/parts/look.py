@@ -9,8 +9,9 @@ from core.dataset import Dataset, Item, Skipped
 from core.errors import ThawError
 from ui import charts, services, state
 from ui.components.gallery import Picture, gallery
+from ui.names import shown
 from ui.parts import notes
-from ui.text import count, has, listed, percent, plain, said_cause, size, t
+from ui.text import count, listed, percent, plain, said_cause, said_remedy, size, t
 
 ALL = -1
 SAMPLES = 24
@@ -53,9 +54,9 @@ def class_counts(data: Dataset) -> None:
     alt = t(
         "data.counts.alt",
         n=len(table),
-        least=str(smallest),
+        least=shown(str(smallest)),
         least_count=int(table["total"].min()),
-        most=str(largest),
+        most=shown(str(largest)),
         most_count=int(table["total"].max()),
     )
     st.plotly_chart(figure, key=state.key("data", "counts"), config={"displayModeBar": False}, alt=alt)
@@ -71,7 +72,7 @@ def samples(dataset_id: str, data: Dataset) -> None:
         t("data.samples.class"),
         range(ALL, len(data.classes)),
         key=widget,
-        format_func=lambda label: t("data.samples.all") if label == ALL else data.classes[label],
+        format_func=lambda label: t("data.samples.all") if label == ALL else shown(data.classes[label]),
         width=320,
     )
     items = by_turns(data) if chosen == ALL else [item for item in data.items if item.label == chosen]
@@ -82,12 +83,12 @@ def samples(dataset_id: str, data: Dataset) -> None:
     place = st.container()
     with st.container(horizontal_alignment="center"):
         page = st.pagination(pages, key=page_key) if pages > 1 else 1
-    shown = items[(page - 1) * SAMPLES : page * SAMPLES]
+    there = items[(page - 1) * SAMPLES : page * SAMPLES]
     with place:
         gallery(
             [
-                Picture(services.thumb_url(dataset_id, item.sha256, 192), data.classes[item.label], item.name)
-                for item in shown
+                Picture(services.thumb_url(dataset_id, item.sha256, 192), shown(data.classes[item.label]), shown(item.name))
+                for item in there
             ],
             key=state.key("data", "samples"),
             label=t("data.samples"),
@@ -135,8 +136,5 @@ def skipped(files: Sequence[Skipped], *, key: str) -> None:
 
 def skipped_table(files: Sequence[Skipped]) -> pd.DataFrame:
     """One row a file kept out: name, reason, remedy, in words without Markdown."""
-    rows = []
-    for one in files:
-        key = f"error.{one.code}.remedy"
-        rows.append((one.name, said_cause(one.code, one.values), t(key, **one.values) if has(key) else ""))
+    rows = [(shown(one.name), said_cause(one.code, one.values), said_remedy(one.code, one.values)) for one in files]
     return pd.DataFrame(rows, columns=[t("data.skipped.file"), t("data.skipped.why"), t("data.skipped.remedy")])

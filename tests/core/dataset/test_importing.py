@@ -207,6 +207,25 @@ def test_what_was_done_to_images_is_told_with_how_many(workspace: Workspace, zip
             assert say(f"notice.{code}", language, **values)
 
 
+def test_names_that_say_another_type_are_told_by_pair_and_count(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture
+) -> None:
+    files = {"cats/a.png": picture(80, "TIFF"), "cats/b.PNG": picture(81, "TIFF"), "cats/c.jpg": picture(82, "WEBP")}
+    honest = {"cats/d.jpeg": picture(83, "JPEG"), "cats/e.TIFF": picture(84, "TIFF"), "cats/f": picture(85)}
+    made = import_dataset(zipped({**pets(), **files, **honest}), workspace)
+    assert [values for code, values in made.notices if code == "data.misnamed"] == [
+        {"n": 2, "says": ".png", "kind": "TIFF"},
+        {"n": 1, "says": ".jpg", "kind": "WebP"},
+    ]
+
+
+def test_entries_with_unsafe_paths_are_counted(workspace: Workspace, zipped: Make, pets: Pets, picture: Picture) -> None:
+    files = {"../../cats/a.png": picture(80), "/cats/b.png": picture(81), "C:\\cats\\c.png": picture(82)}
+    made = import_dataset(zipped({**pets(), **files}), workspace)
+    assert ("data.unsafe_names", {"n": 3}) in made.notices
+    assert [code for _, code in skipped(made)] == ["data.unsafe_name"] * 3
+
+
 def test_an_empty_zip_is_said(workspace: Workspace, zipped: Make) -> None:
     error = refusal(zipped({}, "empty.zip"), workspace)
     assert (error.code, error.cause) == ("data.no_images", "empty.zip holds no images.")
