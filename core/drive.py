@@ -3,6 +3,7 @@
 Knows the store and the shape of `train`; nothing of threads, queues, terminals or torch.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from core import log, process, slot
 from core.errors import StoreError, ThawError
-from core.events import Command, Ended, Event, Measuring, Notice, Preparing, Replanned, Saved, StepDone
+from core.events import Command, Ended, Event, Measuring, Notice, Pause, Preparing, Replanned, Saved, StepDone
 from core.locks import Hold
 from core.pace import Stopwatch
 from core.recipe import Recipe
@@ -94,6 +95,7 @@ def _attempt(
         return None
     folder = store.workspace.runs / run.id
     taker, stopwatch = _Taker(store, run_id, clock), Stopwatch(run.recipe, store.workspace)
+    limit = _Limit(run.recipe.max_hours, clock)
     ended: Ended | None = None
     try:
         store.folder(run_id)
@@ -106,10 +108,10 @@ def _attempt(
             watch(notice)
         edits = store.edits(run_id)
         events = (train or _training())(run.recipe, workspace=store.workspace, folder=folder, resume=resume, edits=edits)
-        with closing(_converse(events, store, run_id, asked, clock)) as told:
+        with closing(_converse(events, store, run_id, lambda: (*asked(), *limit.commands()), clock)) as told:
             for event in told:
                 if isinstance(event, Ended):
-                    event = ended = settled(event)
+                    event = ended = limit.named(settled(event))
                 taker.take(event)
                 stopwatch.hear(event)
                 watch(event)
@@ -140,6 +142,28 @@ def settled(ended: Ended) -> Ended:
     if ended.outcome == "failed" and ended.code in NO_DEVICE:
         return ended.model_copy(update={"outcome": "interrupted", "reason": "device"})
     return ended
+
+
+class _Limit:
+    """Pauses an attempt that has worked for so many hours; 0: never."""
+
+    def __init__(self, hours: float, clock: Callable[[], float]) -> None:
+        self._hours, self._clock = hours, clock
+        self._end = clock() + 3600 * hours if hours else math.inf
+        self._told = False
+
+    def commands(self) -> Sequence[Command]:
+        """The command that is due now; it is given once."""
+        if self._told or self._clock() < self._end:
+            return ()
+        self._told = True
+        return [Pause()]
+
+    def named(self, ended: Ended) -> Ended:
+        """`ended`, with the reason if this was it."""
+        if not self._told or ended.outcome != "paused" or ended.code:
+            return ended
+        return ended.model_copy(update={"reason": "limit", "code": "run.max_hours", "values": {"hours": self._hours}})
 
 
 def _fallen_back(store: RunStore, run_id: str, used: Saved | None) -> Sequence[Notice]:

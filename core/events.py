@@ -254,7 +254,7 @@ class Ended(_Event):
     epoch: int = 0
     best_epoch: int | None = None
     reason: str = Field(
-        default="", description="Why it ended early: 'early_stop', 'user', 'shutdown', 'lost', 'device' or ''."
+        default="", description="Why it ended early: 'early_stop', 'user', 'shutdown', 'lost', 'device', 'limit' or ''."
     )
     code: str = ""
     values: dict[str, str | int | float] = {}

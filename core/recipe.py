@@ -175,6 +175,12 @@ class Recipe(_Frozen):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     threads: int = Field(default=0, ge=0, le=1024, description="CPU threads; 0: what the launcher chose.")
+    max_hours: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10_000.0,
+        description="After so many hours at a stretch the run is saved and pauses; 0: never.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
     name: str = Field(default="", max_length=200)
 

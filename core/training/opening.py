@@ -20,7 +20,7 @@ from core.training.material import Material, Watched, divide, load
 from core.training.regularization import set_head_dropout, set_stochastic_depth
 from core.workspace import Workspace
 
-OUTSIDE = {"name", "device", "threads", "dataset"}
+OUTSIDE = {"name", "device", "threads", "dataset", "max_hours"}
 """Fields of a recipe that may change without a word: other notices speak of them."""
 
 

@@ -316,3 +316,39 @@ def test_a_discarded_run_keeps_no_weights(store: RunStore) -> None:
     drive(store, run.id, train=train, asked=lambda: mine.pop() if mine else [])
     assert [file.name for file in store.folder(run.id).iterdir()] == ["log.txt"]
     assert store.run(run.id).state == "discarded"
+
+
+@pytest.mark.parametrize(("hours", "outcome"), [(0.0, "finished"), (2.0, "paused")])
+def test_a_run_pauses_after_the_hours_that_its_recipe_allows_at_a_stretch(
+    store: RunStore, hours: float, outcome: str
+) -> None:
+    now = [0.0]
+
+    def talk() -> Talk:
+        for n in range(1, 9):
+            now[0] += 1800
+            if isinstance((yield step(n)), Pause):
+                yield Ended(outcome="paused", step=n)
+                return
+        yield Ended(outcome="finished", step=8)
+
+    run = store.create(Recipe(max_hours=hours))
+    for _ in range(2 if hours else 1):  # each attempt has all the hours
+        ended = drive(store, run.id, train=told(talk), clock=lambda: now[0])
+        assert ended is not None
+        assert ended.outcome == outcome
+        if hours:
+            assert (ended.step, ended.reason, ended.code, ended.values) == (4, "limit", "run.max_hours", {"hours": 2.0})
+            store.requeue(run.id)
+
+
+def test_a_run_that_is_over_when_its_hours_are_has_finished(store: RunStore) -> None:
+    now = [0.0]
+
+    def talk() -> Talk:
+        now[0] += 7200
+        yield step(1)
+        yield Ended(outcome="finished", step=1)
+
+    ended = drive(store, store.create(Recipe(max_hours=1)).id, train=told(talk), clock=lambda: now[0])
+    assert ended == Ended(outcome="finished", step=1)

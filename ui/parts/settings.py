@@ -77,6 +77,7 @@ def everything() -> None:
         _pick("device", _devices())
         _pick("fit", ("crop", "stretch", "pad"))
         _number("threads", low=0, high=1024, step=1)
+        _number("max_hours", low=0.0, high=10_000.0, step=0.5)
         _switch("instruments")
         _switch("cache")
         if state.recipe().cache:

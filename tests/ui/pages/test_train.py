@@ -95,10 +95,11 @@ def test_every_setting_edits_its_field(ready: Recipe, draw: Draw) -> None:
     at.selectbox(key="recipe.schedule").set_value("step").run()
     at.number_input(key="recipe.step_epochs").set_value(2).run()
     at.number_input(key="recipe.patience").set_value(4).run()
+    at.number_input(key="recipe.max_hours").set_value(1.5).run()
     at.text_input(key="recipe.name").set_value("mine").run()
     changed = ready.changed(
         epochs=3, batch_size=64, lr=0.003, image_size=48, seed=5, optimizer="sgd", momentum=0.5, schedule="step",
-        step_epochs=2, patience=4, name="mine",
+        step_epochs=2, patience=4, max_hours=1.5, name="mine",
     )  # fmt: skip
     assert draft(at) == changed
     assert not at.exception
