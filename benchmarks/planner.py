@@ -19,8 +19,7 @@ from pathlib import Path
 from core.backbones import layer_tree
 from core.dataset import open_dataset
 from core.dataset.splits import split
-from core.estimate import estimate, measure_speed
-from core.plan import plan
+from core.estimate import forecast, measure_speed
 from core.recipe import AUGMENT_PRESETS, Recipe
 from core.strategies import STRATEGIES, apply_strategy
 from core.training import train
@@ -64,7 +63,7 @@ def main() -> None:
                     augment=AUGMENT_PRESETS["light"], weights="random",
                 )  # fmt: skip
                 recipe = apply_strategy(recipe, strategy, tree)
-                told = estimate(tree, plan(tree, recipe.rules), recipe, images=images, flops_per_second=speed)
+                told = forecast(tree, recipe, images=images, flops_per_second=speed)
                 predicted, actual = told.seconds(options.epochs) or 0.0, seconds_of(recipe, workspace)
                 rows.append({"backbone": name, "strategy": strategy, "predicted": predicted, "actual": actual})
                 print(f"{name:22}{strategy:14}{predicted:12.1f}{actual:10.1f}{predicted / actual:8.2f}", flush=True)

@@ -27,10 +27,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import mul
 from typing import Literal
 
 from core.layers import Block, LayerTree
-from core.plan import Plan, plan
+from core.plan import Plan, plan, thawing
 from core.recipe import AUGMENT_PRESETS, Recipe
 
 BACKWARD = 1.5
@@ -82,7 +84,8 @@ def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, flops_
     whole = work(tree, plan, batch_size=min(recipe.batch_size, max(images, 1)))
     views = min(views_of(recipe), recipe.epochs)
     gain = frozen / whole if whole else 0.0
-    kept = gain >= LEAST_GAIN and repeats(recipe) and images * views * _kept_bytes(tree, plan) <= BUDGET_BYTES
+    fits = images * views * _kept_bytes(tree, plan) <= BUDGET_BYTES
+    kept = gain >= LEAST_GAIN and repeats(recipe) and fits and not recipe.reference
     memory = _memory(tree, plan, recipe)
     if flops_per_second is None:
         return Estimate(memory, None, None, kept, tree.root.flops)
@@ -90,6 +93,32 @@ def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, flops_
     each = images * (whole - frozen if kept else whole) / flops_per_second + steps * STEP_SECONDS
     once = images * views * FOLDED * frozen / flops_per_second if kept else 0.0
     return Estimate(memory, each, once, kept, tree.root.flops)
+
+
+def forecast(tree: LayerTree, recipe: Recipe, *, images: int, flops_per_second: float | None) -> Estimate:
+    """As `estimate`, of a whole run whose blocks may begin to learn on the way; seconds of an epoch are the mean.
+
+    Wherever other rules begin to hold, what the blocks that are frozen then say is worked out anew. Raises RecipeError as
+    `plan` does.
+    """
+    begins = [1, *(epoch for epoch in thawing(recipe.rules) if epoch <= recipe.epochs)]
+    spans = [after - before for before, after in pairwise([*begins, recipe.epochs + 1])]
+    parts = [
+        estimate(
+            tree, plan(tree, recipe.rules, epoch), recipe.model_copy(update={"epochs": span}), images=images,
+            flops_per_second=flops_per_second,
+        )
+        for epoch, span in zip(begins, spans, strict=True)
+    ]  # fmt: skip
+    each = [part.seconds_per_epoch for part in parts if part.seconds_per_epoch is not None]
+    once = [part.seconds_once for part in parts if part.seconds_once is not None]
+    return Estimate(
+        memory_bytes=max(part.memory_bytes for part in parts),
+        seconds_per_epoch=sum(map(mul, spans, each)) / recipe.epochs if each else None,
+        seconds_once=sum(once) if once else None,
+        kept=any(part.kept for part in parts),
+        forward_flops=tree.root.flops,
+    )
 
 
 def repeats(recipe: Recipe) -> bool:

@@ -14,8 +14,8 @@ from pathlib import Path
 import orjson
 
 from core.errors import ThawError
-from core.estimate import Estimate, estimate, known_speed
-from core.events import Ended, Event, Kept, Memory, Preparing, Readings, Replanned, Started, StepDone
+from core.estimate import Estimate, forecast, known_speed
+from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Readings, Replanned, Started, StepDone
 from core.recipe import Recipe
 from core.workspace import Workspace
 
@@ -44,6 +44,10 @@ class Lap:
     told: float
     """To the person: corrected by the runs before."""
     took: float
+    memory_reckoned: int = 0
+    """Bytes; 0 in lines of older versions."""
+    memory_took: int = 0
+    """On a GPU what torch held at most in the trial step; elsewhere what the process held then, data and pages included."""
 
     @property
     def ratio(self) -> float:
@@ -62,6 +66,7 @@ class Stopwatch:
         self._started: Started | None = None
         self._last = 0.0
         self._took = 0.0
+        self._memory = 0
         self._kept = self._asked = self._spoiled = False
 
     def hear(self, event: Event) -> None:
@@ -70,8 +75,10 @@ class Stopwatch:
             case Started():
                 self._spoiled |= event.step > 0
                 self._started = event
-            case Replanned() | Memory():
+            case Replanned(cause="person") | Memory():
                 self._spoiled = True
+            case Preflight():
+                self._memory = event.memory_bytes
             case Kept():
                 self._kept, self._asked = True, event.seconds_per_image is not None
             case Ended(outcome="finished", reason="") if self._started and self._took and not self._spoiled:
@@ -94,7 +101,10 @@ class Stopwatch:
             told = replace(told, seconds_once=0.0)  # it was there from an earlier run
         recipe = self._recipe
         reckoned, said = (one.seconds(recipe.epochs) or 0.0 for one in (told, corrected(told, recipe, self._workspace)))
-        lap = Lap(recipe.backbone, recipe.image_size, recipe.strategy, recipe.device, told.kept, reckoned, said, self._took)
+        lap = Lap(
+            recipe.backbone, recipe.image_size, recipe.strategy, recipe.device, told.kept, reckoned, said, self._took,
+            told.memory_bytes, self._memory,
+        )  # fmt: skip
         try:
             _write(self._workspace, lap)
         except OSError as error:
@@ -103,14 +113,12 @@ class Stopwatch:
 
 def _reckon(recipe: Recipe, workspace: Workspace, started: Started) -> Estimate | None:
     from core.backbones import layer_tree
-    from core.plan import plan
 
     speed = known_speed(recipe.device)
     if speed is None:
         return None
     tree = layer_tree(recipe.backbone, classes=len(started.classes), image_size=recipe.image_size, workspace=workspace)
-    images = started.splits["train"]
-    return estimate(tree, plan(tree, recipe.rules), recipe, images=images, flops_per_second=speed)
+    return forecast(tree, recipe, images=started.splits["train"], flops_per_second=speed)
 
 
 def corrected(told: Estimate, recipe: Recipe, workspace: Workspace) -> Estimate:

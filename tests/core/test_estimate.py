@@ -13,6 +13,7 @@ from core.estimate import (
     STEP_SECONDS,
     UPDATED,
     estimate,
+    forecast,
     measure_speed,
     work,
 )
@@ -167,6 +168,33 @@ def test_what_is_not_kept_is_paid_in_every_epoch(changes: dict[str, object]) -> 
     made = estimate(TREE, HEAD, Recipe(batch_size=5).changed(**changes), images=100, flops_per_second=2e6)
     assert (made.kept, made.seconds_once) == (False, 0.0)
     assert made.seconds_per_epoch == pytest.approx(100 * work(TREE, HEAD, batch_size=5) / 2e6 + 20 * STEP_SECONDS)
+
+
+def test_a_reference_run_keeps_nothing() -> None:
+    made = estimate(TREE, HEAD, Recipe(batch_size=5, reference=True), images=100, flops_per_second=2e6)
+    assert (made.kept, made.seconds_once) == (False, 0.0)
+
+
+def test_a_forecast_adds_up_what_learns_in_each_stretch_of_the_run() -> None:
+    tree = layer_tree("thaw-small", classes=5, image_size=64)
+    recipe = Recipe(backbone="thaw-small", image_size=64, epochs=10)
+    told = {}
+    for strategy in ("head", "gradual", "full"):
+        chosen = apply_strategy(recipe, strategy, tree)
+        told[strategy] = forecast(tree, chosen, images=500, flops_per_second=1e11).seconds(10) or 0.0
+    assert told["head"] < 0.5 * told["gradual"] < 0.5 * 0.95 * told["full"]
+    later = (
+        recipe.with_rule("", trainable=False).with_rule("fc", trainable=True).with_rule("layer4", trainable=True, since=7)
+    )
+    spans = [(1, 6), (7, 4)]
+    parts = [
+        estimate(tree, plan(tree, later.rules, epoch), later.changed(epochs=n), images=500, flops_per_second=1e11).seconds(n)
+        for epoch, n in spans
+    ]
+    assert forecast(tree, later, images=500, flops_per_second=1e11).seconds(10) == pytest.approx(sum(parts))
+    beyond = later.changed(epochs=6)
+    alone = estimate(tree, plan(tree, beyond.rules, 1), beyond, images=500, flops_per_second=1e11).seconds(6)
+    assert forecast(tree, beyond, images=500, flops_per_second=1e11).seconds(6) == pytest.approx(alone)
 
 
 def test_the_planner_and_the_engine_agree_about_what_is_kept() -> None:

@@ -7,7 +7,7 @@ import pytest
 from core.dataset import open_dataset
 from core.errors import WeightsError
 from core.estimate import Estimate, measure_speed
-from core.events import Ended, Event, Kept, Memory, Preparing, Started, StepDone
+from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Replanned, Started, StepDone
 from core.pace import FILE, MOST, Lap, Stopwatch, corrected, laps
 from core.recipe import Recipe
 from core.workspace import Workspace, open_workspace
@@ -56,8 +56,20 @@ def listen(workspace: Workspace, events: list[Event], told: Estimate | None = TO
 
 
 def test_only_training_is_counted_and_what_was_reckoned_stands_beside_it(workspace: Workspace) -> None:
-    [lap] = listen(workspace, RUN)
-    assert lap == Lap("resnet18", RECIPE.image_size, RECIPE.strategy, "cpu", True, reckoned=24.0, told=24.0, took=24.0)
+    tried = Preflight(seconds_per_step=1.0, memory_bytes=7, clock=5.0)
+    [lap] = listen(workspace, [*RUN[:2], tried, *RUN[2:]])
+    assert lap == Lap(
+        "resnet18",
+        RECIPE.image_size,
+        RECIPE.strategy,
+        "cpu",
+        True,
+        reckoned=24.0,
+        told=24.0,
+        took=24.0,
+        memory_reckoned=TOLD.memory_bytes,
+        memory_took=7,
+    )
 
 
 def test_what_was_told_to_the_person_is_what_earlier_runs_had_taught(workspace: Workspace) -> None:
@@ -84,6 +96,14 @@ def test_what_was_kept_from_before_was_not_reckoned_with(workspace: Workspace) -
 )
 def test_runs_that_nobody_reckoned_teach_nothing(workspace: Workspace, events: list[Event]) -> None:
     assert listen(workspace, events) == []
+
+
+@pytest.mark.parametrize(("cause", "noted"), [("timeline", 1), ("person", 0)])
+def test_a_timeline_was_reckoned_with_and_a_persons_change_was_not(workspace: Workspace, cause: str, noted: int) -> None:
+    change = Replanned(
+        cause=cause, step=1, epoch=2, rules=(), lr=0.1, parameters_trainable=1, groups=(), held=(), clock=19.5
+    )  # fmt: skip
+    assert len(listen(workspace, [*RUN[:-2], change, *RUN[-2:]])) == noted
 
 
 def test_where_the_speed_of_the_machine_is_not_known_nothing_is_noted(workspace: Workspace) -> None:

@@ -5,7 +5,6 @@ import base64
 import streamlit as st
 
 from core.errors import ThawError
-from core.plan import plan
 from core.recipe import Recipe
 from ui import navigation, previews, ready, services, state
 from ui.components.gallery import Picture, gallery
@@ -67,7 +66,7 @@ def _plan(recipe: Recipe) -> str:
 def _costs(recipe: Recipe) -> None:
     """How long and how much memory, about; the page is drawn again when the machine's speed is known."""
     made = services.tree(recipe)
-    reckoned = services.estimate(recipe, made, plan(made, recipe.rules))
+    reckoned = services.forecast(recipe, made)
     memory = size(reckoned.memory_bytes)
     seconds = reckoned.seconds(recipe.epochs)
     if seconds is None:

@@ -185,6 +185,16 @@ def estimate(recipe: Recipe, made: "LayerTree", planned: "Plan") -> "Estimate":
     return corrected(told, recipe, opened().workspace)
 
 
+def forecast(recipe: Recipe, made: "LayerTree") -> "Estimate":
+    """As `estimate`, of the whole run with all that begins to learn on the way."""
+    from core.estimate import forecast as reckon
+    from core.pace import corrected
+
+    images = sum(split_counts(recipe)["train"].values())
+    told = reckon(made, recipe, images=images, flops_per_second=speed(recipe.device))
+    return corrected(told, recipe, opened().workspace)
+
+
 def speed(device: str) -> float | None:
     """Calculations per second of a device; None until it was measured, in the background and as soon as torch is there."""
     from core.estimate import measure_speed
