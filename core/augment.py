@@ -27,6 +27,8 @@ ERASED_ASPECT: Final = (0.3, 1 / 0.3)
 """Share of the area and ratio of the sides of an erased rectangle: Zhong et al. 2020, Random Erasing, section 4."""
 CROP_ASPECT: Final = (3 / 4, 4 / 3)
 """Ratio of the sides of a random crop: Szegedy et al. 2015, section 6."""
+VERSION: Final = "1"
+"""Of what the same draws do to an image: to be raised with any change of it, for results are kept under it."""
 MARGIN: Final = 1.25
 """Training images for random crops are kept this much larger, so that a crop still has pixels enough."""
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
+from core import augment
 from core.arrays import Arrays
 from core.augment import draws, normalised
 from core.cut import Cuttable, Place, digest
@@ -45,7 +46,7 @@ Which = tuple[Literal["train", "val"], int]
 ANSWERS_BYTES = 2**30
 """Of the test images' activations; more is not kept."""
 MEMORY_SHARE = 0.25
-"""Of this machine's memory that all views together may take; else they are mapped from the disk."""
+"""Of the memory that is free now, what all views together may take; else they are mapped from the disk."""
 CHUNK = {"cpu": 8}
 """Images that go through the trunk at once: eight fit the cache of a core (speed.md 3.2); a GPU takes 256."""
 NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
@@ -64,7 +65,7 @@ class Features:
         self._recipe = recipe
         images = views * len(material.train) + len(material.val)
         self.size_bytes = images * trunk.place.size_bytes
-        memory = 0 if self.size_bytes > MEMORY_SHARE * psutil.virtual_memory().total else 2 * BUDGET_BYTES
+        memory = 0 if self.size_bytes > MEMORY_SHARE * psutil.virtual_memory().available else 2 * BUDGET_BYTES
         self._arrays = Arrays(workspace.cache / "activations", BUDGET_BYTES, memory)
         self._found: dict[Which, Tensor] = {}
         self._lower: Features | None = None
@@ -181,7 +182,7 @@ class Features:
 
     def _key(self, which: Which, device: torch.device) -> str:
         recipe, place = self._recipe, self.trunk.place
-        changes = [recipe.augment.model_dump(), recipe.seed, which[1]] if which[1] else None
+        changes = [augment.VERSION, recipe.augment.model_dump(), recipe.seed, which[1]] if which[1] else None
         return key(
             self._material.dataset, self._part(which).indices, recipe, self.trunk.key, str(place.dtype), device, changes
         )

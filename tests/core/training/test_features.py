@@ -177,6 +177,18 @@ def test_whatever_it_depends_on_makes_it_another(
     assert stored(workspace) > before
 
 
+@pytest.mark.parametrize("version", ["core.augment.VERSION", "core.training.features.DECODER"])
+def test_another_version_of_what_makes_pixels_makes_it_another(
+    run: Run, frozen: Recipe, passes: list[int], monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    recipe = frozen.changed(epochs=1, augment=STRONG, seed=9)
+    run(recipe, "base")
+    passes.clear()
+    monkeypatch.setattr(version, "next")
+    run(recipe, "other")
+    assert sum(passes) > 0
+
+
 def test_a_damaged_file_is_found_and_made_again(run: Run, frozen: Recipe, workspace: Workspace, passes: list[int]) -> None:
     recipe = frozen.changed(epochs=1, seed=6)
     first = run(recipe, "first")
