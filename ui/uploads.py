@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import anyio
 from anyio import to_thread
@@ -24,6 +23,7 @@ from core.errors import AccessError
 from core.workspace import Workspace
 from ui import services
 from ui.access import Arriving
+from ui.middleware import is_same_origin
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".csv", ".zip")
 BATCH = re.compile(r"[0-9a-f]{16}")
@@ -60,7 +60,7 @@ async def upload(request: Request) -> Response:
     folder = await to_thread.run_sync(services.upload_folder, ticket)
     if folder is None:
         return _refusal(403, "upload.ticket")
-    if not same_origin(request):
+    if not is_same_origin(request.headers.get("origin"), request.headers.get("host", "")):
         return _refusal(403, "upload.origin")
     batch = request.query_params.get("batch", "")
     target = place(folder / batch, request.query_params.get("path", "")) if BATCH.fullmatch(batch) else None
@@ -211,12 +211,6 @@ def place(folder: Path, wanted: str) -> Path | None:
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in part) or part != part.strip().rstrip("."):
             return None
     return folder.joinpath(*path.parts) if path.suffix.lower() in SUFFIXES else None
-
-
-def same_origin(request: Request) -> bool:
-    """True if the browser says that the page that asks is one of ours."""
-    origin = urlsplit(request.headers.get("origin", ""))
-    return origin.scheme in {"http", "https"} and origin.netloc == request.headers.get("host")
 
 
 def _refusal(status: int, code: str) -> Response:

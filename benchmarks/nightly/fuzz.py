@@ -17,11 +17,18 @@ import time
 import traceback
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from benchmarks.nightly.proof import Proof, many
 from benchmarks.nightly.scene import picture
 from core.errors import ThawError
+
+if TYPE_CHECKING:
+    from core.gate import Accounts
+    from ui.tickets import Tickets
 
 EACH = 2_000_000
 HANG_SECONDS = 60.0
@@ -113,7 +120,38 @@ def names(data: bytes) -> None:
             assert len(checked_id(text)) == 26
 
 
-TARGETS: dict[str, Target] = {"image": image, "archive": archive, "recipe": recipe, "header": header, "names": names}
+def cookie(data: bytes) -> None:
+    """What a browser brings to the gate: only the very token of a session opens it. `TOKEN` stands for that one."""
+    from ui.gate import token
+
+    accounts, tickets, right = _door()
+    lines = data.replace(b"TOKEN", right.encode()).split(b"\n")
+    brought = token({"headers": [(b"cookie", line) for line in lines]})
+    assert (accounts.who(brought) is not None) == (brought == right)
+    assert tickets.folder(brought) is None
+
+
+def upload(data: bytes) -> None:
+    """Names, figures and origins that come with a file: whatever they say, it lies in its folder."""
+    from starlette.requests import Request
+
+    from ui import middleware, uploads
+
+    uploads.services = SimpleNamespace(access=lambda: SimpleNamespace(owner=str))  # type: ignore[assignment]
+    query, _, origin = data.partition(b"\n")
+    request = Request({"type": "http", "method": "PUT", "query_string": query, "headers": []})
+    middleware.is_same_origin(origin.decode("latin-1"), middleware.host_name(origin.decode("latin-1")))
+    folder = Path("/w/uploads/ticket")
+    target = uploads.place(folder, request.query_params.get("path", ""))
+    assert target is None or (target.resolve().is_relative_to(folder) and target != folder)
+    piece = uploads._piece(request, folder.parent)
+    assert piece is None or (piece.part.resolve().parent == folder.parent / uploads.KEPT and piece.offset >= 0)
+
+
+TARGETS: dict[str, Target] = {
+    "image": image, "archive": archive, "recipe": recipe, "header": header, "names": names, "cookie": cookie,
+    "upload": upload,
+}  # fmt: skip
 
 
 def _scratch(name: str, data: bytes) -> Path:
@@ -130,6 +168,20 @@ def _folder() -> Path:
     return _place
 
 
+@cache
+def _door() -> "tuple[Accounts, Tickets, str]":
+    """A gate with one person, who is signed in; and the token of that session."""
+    from core.gate import Accounts
+    from core.workspace import open_workspace
+    from ui.tickets import Tickets
+
+    accounts = Accounts(open_workspace(_folder() / "w"))
+    accounts.add("ann", "a long enough password")
+    tickets = Tickets(_folder())
+    tickets.new()
+    return accounts, tickets, accounts.sign_in("ann", "a long enough password")[0]
+
+
 _place: Path | None = None
 
 
@@ -138,7 +190,11 @@ _place: Path | None = None
 
 def seeds(target: str) -> list[bytes]:
     """Valid inputs to begin with."""
-    return list({"image": _images, "archive": _archives, "recipe": _recipes, "header": _headers, "names": _names}[target]())
+    made = {
+        "image": _images, "archive": _archives, "recipe": _recipes, "header": _headers, "names": _names,
+        "cookie": _cookies, "upload": _uploads,
+    }  # fmt: skip
+    return list(made[target]())
 
 
 def _images() -> Iterator[bytes]:
@@ -219,6 +275,18 @@ def _names() -> Iterator[bytes]:
     yield "naïve/ünï.png\nA\u0301.png\n\u202egnp.exe".encode()
     yield b"../../etc/passwd\nC:\\x\\y\n\\\\host\\share\nCON\nnul.txt\na.\n%2e%2e/x\n" + b"a" * 300
     yield b"runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/step-00000001.ckpt\n01ARZ3NDEKTSV4RRFFQ69G5FAV\nthaw.sqlite"
+
+
+def _cookies() -> Iterator[bytes]:
+    yield b"thaw-8501=TOKEN; _streamlit_xsrf=2|a|b|1; theme=dark"
+    yield b'a="\\"; x"; thaw-8501="TOKEN"; b=; =c\nthaw-8501=other; $Version=1; Path=/'
+    yield b"thaw-8501=" + b"A" * 43
+
+
+def _uploads() -> Iterator[bytes]:
+    yield b"batch=0123456789abcdef&path=cats%2F1.png\nhttp://127.0.0.1:8501"
+    yield b"path=a%5Cb%2F%E7%8C%AB.JPG&offset=0&total=9000000&modified=1700000000000\nhttps://[::1]:8501"
+    yield b"path=..%2F..%2Fetc%2Fpasswd.png&offset=1&total=1&modified=1\nnull"
 
 
 WORDS = (

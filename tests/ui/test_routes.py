@@ -323,7 +323,7 @@ def test_a_batch_is_sixteen_digits(house: Workspace, batch: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "", "null", f"http://{HOST}.evil.example", f"file://{HOST}", HOST]
+    "origin", ["http://evil.example", "http://[", "", "null", f"http://{HOST}.evil.example", f"file://{HOST}", HOST]
 )
 def test_an_upload_from_another_page_is_refused(put: Put, origin: str) -> None:
     answer = put("a.jpg", b"x", origin=origin)
