@@ -1,12 +1,15 @@
 """How quickly Thaw answers while it trains on the same cores; each kind of answer is timed, idle and while a run trains.
 
-Run: python benchmarks/page_latency.py [--seconds 60] [--viewers 3]. Needs Chromium. Prints p50 and p95 in milliseconds:
+Run: python -m benchmarks.page_latency [--seconds 300] [--viewers 3] [--rounds 5]. Needs Chromium. Prints milliseconds:
 `health` and `curve` over HTTP; `click`, from a press on the layer tree to the changed row on the screen; `answer`, from a
 press in the navigation to the server's last word on the new page; `page`, from that press to its heading on the screen. The
-browser draws on the same cores, and with `--viewers` it draws live curves all the time: that is in the figures.
+browser draws on the same cores, and with `--viewers` it draws live curves all the time: that is in the figures. At the end
+`watched`: steps a second while so many tabs draw the curves, as a share of those while none does, in turns, and nobody
+presses anything. Every row is also a line of JSON in `--json FILE`.
 """
 
 import argparse
+import json
 import shutil
 import statistics
 import subprocess
@@ -18,6 +21,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from core.events import StepDone
+from core.store import RunStore
+from core.workspace import open_workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8599
@@ -71,12 +78,54 @@ def visit(page: Page, name: str) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
-def figures(times: list[float]) -> str:
+Row = dict[str, str | float]
+
+
+def figures(title: str, kind: str, times: list[float]) -> Row:
     ordered = sorted(times)
-    return f"p50 {statistics.median(ordered):7.1f}   p95 {ordered[int(0.95 * (len(ordered) - 1))]:7.1f}   n {len(ordered)}"
+    p95 = ordered[int(0.95 * (len(ordered) - 1))]
+    return {"when": title, "kind": kind, "p50": statistics.median(ordered), "p95": p95, "n": len(ordered)}
 
 
-def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]]) -> None:
+def tell(row: Row, file: Path | None) -> None:
+    print(
+        "  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{value}" for key, value in row.items()), flush=True
+    )
+    if file:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+
+
+def pace(store: RunStore, run: str, seconds: float) -> float:
+    """Steps a second of a run, over so many seconds from now; validation and saving are in it."""
+    since = store.last_seq(run)
+    time.sleep(seconds)
+    steps = [event for _, event in store.events(run, since) if isinstance(event, StepDone)]
+    if len(steps) < 10 or store.run(run).state != "running":
+        raise SystemExit(f"the run did not train all the time: {store.run(run).state}, {len(steps)} steps")
+    return (len(steps) - 1) / (steps[-1].clock - steps[0].clock)
+
+
+def watched(store: RunStore, run: str, tabs: list[Page], rounds: int, seconds: float) -> Row:
+    """What training keeps of its pace while `tabs` show it: quartiles of the shares of all rounds."""
+    shares = []
+    for _ in range(rounds):
+        for tab in tabs:
+            tab.goto("about:blank")
+        alone = pace(store, run, seconds)
+        for tab in tabs:
+            show(tab, run)
+        shares.append(pace(store, run, seconds) / alone)
+    low, middle, high = statistics.quantiles(shares, n=4, method="inclusive")
+    return {"when": "watched", "kind": f"{len(tabs)} tabs", "share": middle, "low": low, "high": high, "n": rounds}
+
+
+def show(tab: Page, run: str) -> None:
+    tab.goto(f"{URL}/train?run={run}&lang=en")
+    tab.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
+
+
+def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]], file: Path | None) -> None:
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
     end, turn = time.monotonic() + seconds, 0
     while time.monotonic() < end:
@@ -85,13 +134,15 @@ def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]]
             time.sleep(0.15)
         turn += 1
     for kind, taken in times.items():
-        print(f"{title:9} {kind:7} {figures(taken)}", flush=True)
+        tell(figures(title, kind, taken), file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--viewers", type=int, default=0, help="tabs that watch the run's curves all the time")
+    parser.add_argument("--rounds", type=int, default=5, help="with and without viewers, in turns")
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     seconds = options.seconds
     workspace = tempfile.mkdtemp(prefix="thaw-bench-")
@@ -114,7 +165,7 @@ def main() -> None:
             start.locator(".st-key-data-next button:enabled").click(timeout=120_000)
             start.get_by_role("link", name="Train", exact=True).click()
             box = start.locator(".st-key-recipe-epochs input")
-            box.fill("500")
+            box.fill("2000")
             box.press("Enter")
             tree.goto(f"{URL}/model?lang=en")
             tree.locator('[role=treeitem][data-path="layer1"]').wait_for(timeout=120_000)
@@ -127,18 +178,23 @@ def main() -> None:
                 "page": lambda turn: visit(road, "Runs" if turn % 4 in (0, 3) else "Data"),
                 "answer": lambda turn: answer(road, wire, "Data" if turn % 4 in (0, 3) else "Runs"),
             }
-            measure("idle", seconds / 3, kinds)
+            measure("idle", seconds / 3, kinds, options.json)
             start.locator(".st-key-train-start button:enabled").click(timeout=60_000)
             start.wait_for_url("**run=*", timeout=60_000)
             run = start.url.split("run=")[1].split("&")[0]
             start.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
             start.close()
-            for _ in range(options.viewers):
-                viewer = chromium.new_page()
-                viewer.goto(f"{URL}/train?run={run}&lang=en")
-                viewer.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
+            tabs = [chromium.new_page() for _ in range(options.viewers)]
+            for tab in tabs:
+                show(tab, run)
             kinds["curve"] = lambda turn: get(f"/api/runs/{run}/curve?since=-1&epoch=")
-            measure("training", seconds, kinds)
+            measure("training", seconds, kinds, options.json)
+            tree.close()
+            road.close()
+            store = RunStore(open_workspace(workspace))
+            if tabs and options.rounds > 1:
+                tell(watched(store, run, tabs, options.rounds, seconds / 15), options.json)
+            store.close()
             chromium.close()
     finally:
         server.terminate()
