@@ -30,7 +30,9 @@ def keep_copy(database: Database, folder: Path, now: datetime | None = None) -> 
     draft.unlink(missing_ok=True)
     try:
         database.copy_to(draft)
-        copy = folder / f"thaw-{now:%Y%m%dT%H%M%S}-{_sha256(draft)}.sqlite"
+        after = [_time(older) + timedelta(seconds=1) for older in copies(folder)[:1]]  # though the clock was put back
+        copy = folder / f"thaw-{max([now, *after]):%Y%m%dT%H%M%S}-{_sha256(draft)}.sqlite"
+        os.utime(draft, (now.timestamp(), now.timestamp()))
         os.replace(draft, copy)
     finally:
         draft.unlink(missing_ok=True)
@@ -41,9 +43,10 @@ def keep_copy(database: Database, folder: Path, now: datetime | None = None) -> 
 
 
 def copy_due(folder: Path, now: datetime | None = None) -> bool:
-    """The newest copy is older than `EVERY`, or there is none."""
-    times = [_time(copy) for copy in copies(folder)]
-    return not times or (now or datetime.now(UTC)) - times[0] >= EVERY
+    """The newest copy is older than `EVERY`, or of a time that is still to come, or there is none."""
+    now = now or datetime.now(UTC)
+    ages = [now.timestamp() - copy.stat().st_mtime for copy in copies(folder)[:1]]
+    return not ages or not 0 <= ages[0] < EVERY.total_seconds()
 
 
 def copies(folder: Path) -> list[Path]:

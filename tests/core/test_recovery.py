@@ -283,10 +283,10 @@ def test_copies_are_thinned_to_the_last_hours_and_days_and_a_bad_one_is_passed_o
     assert names == [*last_three, *(f"202605{day:02d}T2000" for day in (8, 7, 6, 5, 4))]
     newest, second = rescue.copies(folder)[:2]
     assert rescue.newest_good(folder) == newest
-    flip(newest, 5000)
-    assert rescue.newest_good(folder) == second
     assert not rescue.copy_due(folder, DAY + timedelta(hours=208, minutes=59))
     assert rescue.copy_due(folder, DAY + timedelta(hours=209))
+    flip(newest, 5000)
+    assert rescue.newest_good(folder) == second
 
 
 def test_an_interrupted_end_by_old_hands_is_read(workspace: Workspace) -> None:
