@@ -1,14 +1,17 @@
 """What frozen blocks say is kept, changes nothing but the time, and is never stale."""
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from core.backbones import layer_tree
+from core.augment import normalised
+from core.backbones import build, layer_tree
 from core.cut import Place
 from core.events import (
     Amend,
@@ -26,7 +29,11 @@ from core.events import (
 from core.events import (
     Tested as Measured,
 )
+from core.heads import decompose, ridge
+from core.images import decode
 from core.model import load_model
+from core.optim import apply_plan
+from core.plan import plan
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.strategies import apply_strategy
 from core.training import features as module
@@ -107,6 +114,36 @@ def test_the_plain_path_keeps_and_folds_nothing(
     said = run(frozen.changed(reference=True, precision="bf16"))
     assert passes == []
     assert said.of(Started)[0].precision == "fp32"
+
+
+def test_half_precision_and_folding_cost_a_head_nothing(real_data: Path) -> None:
+    """What is kept of real hands in bf16, norms folded in, points where the plain network's features do."""
+    with zipfile.ZipFile(real_data / "sign-digits.zip") as hands:
+        names = sorted(name for name in hands.namelist() if name.lower().endswith(".jpg"))[::8]
+        pixels = torch.from_numpy(np.stack([decode(hands.read(name), 64, "crop").transpose(2, 0, 1) for name in names]))
+    labels = torch.tensor([int(name.split("/")[-2]) for name in names])
+    network = build("thaw-small", classes=10, weights="bundled", image_size=64)
+    tree = layer_tree("thaw-small", classes=10, image_size=64)
+    recipe = apply_strategy(Recipe(backbone="thaw-small", image_size=64), "head", tree)
+    made = plan(tree, recipe.rules)
+    apply_plan(network.model, made)
+    features = []
+    for half in (torch.bfloat16, None):
+        cut = trunk.outlook(
+            network, tree, made, recipe.changed(reference=False), images=300, device=torch.device("cpu"), half=half
+        ).trunk
+        assert cut is not None
+        with torch.no_grad():
+            below = cut.below if half else cut.cuttable.below(cut.place)
+            kept = [
+                below(normalised(some, network.mean, network.std).to(half or torch.float32)).float().flatten(1)
+                for some in pixels.split(64)
+            ]
+        features.append(torch.cat(kept))
+    assert torch.cosine_similarity(*features).min() > 0.999
+    quick, plain = (ridge(decompose(each), labels, 10).accuracy for each in features)
+    assert plain > 0.9
+    assert abs(quick - plain) <= 0.005  # one image
 
 
 def test_views_take_turns_and_each_is_worked_out_once(run: Run, frozen: Recipe, passes: list[int]) -> None:
