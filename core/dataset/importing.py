@@ -61,7 +61,7 @@ def import_dataset(
     """
     source = source.absolute()
     with _staging(workspace, Unfinished(source, name, owner)) as folder:
-        taken = take_apart(source, folder, progress, cancelled)
+        taken = take_apart(source, folder, progress, cancelled, source.is_relative_to(workspace.uploads))
         title = name.strip() or taken.head.source.removesuffix(".zip").removesuffix(".ZIP")
         return publish(
             taken.images, (*taken.head.skipped, *taken.skipped), folder, workspace,

@@ -1,4 +1,4 @@
-"""Reader: the process that opens what a person brings. `python -m core.dataset.reader SOURCE FOLDER JOURNAL`.
+"""Reader: the process that opens what a person brings. `python -m core.dataset.reader SOURCE FOLDER JOURNAL [--sole]`.
 
 It gives a stranger's archives, tables and pictures to parsers in C; so it is locked up (core/sandbox.py), may die, and says
 what it does in a journal. It writes images under their hashes to FOLDER and nothing else anywhere.
@@ -7,7 +7,7 @@ what it does in a journal. It writes images under their hashes to FOLDER and not
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from core.dataset import journal, names
 from core.dataset.layout import arrange, suffix
 from core.dataset.quarantine import Candidate
 from core.dataset.record import Skipped
-from core.dataset.source import MAX_FILE_BYTES, Entry, Source, check_room, open_source
+from core.dataset.source import MAX_ENTRIES, MAX_FILE_BYTES, Entry, Source, check_room, open_source
 from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
 from core.dataset.taking import Labelled, take, unreadable, whole
@@ -30,6 +30,10 @@ THREADS = 8
 MEMORY_BYTES = 2 * 2**30
 """For each thread: the largest picture that is let in takes 1.7 GB while its depth is brought to eight bits."""
 OPEN_FILES = 256
+SOLE = "--sole"
+CPU_SECONDS, FILE_CPU_SECONDS = 1800, 2
+"""What a reader may compute in all, and more for each file: a photo takes 0.02 s, the slowest picture that is let in 5.4 s.
+Where that is not enough the next reader goes on, as after any death."""
 NICE = 5
 """Pages come first."""
 
@@ -73,8 +77,18 @@ def _table(entry: Entry, skipped: list[Skipped]) -> bytes | None:
         return None
 
 
-def read(source: Path, folder: Path, place: Path, *, threads: int) -> None:
+def read(
+    source: Path,
+    folder: Path,
+    place: Path,
+    *,
+    threads: int,
+    sole: bool = False,
+    listed: Callable[[int], None] = lambda _: None,
+) -> None:
     """Take the images of `source` into `folder`, and write what becomes of each file to the journal at `place`.
+
+    `sole` as in `open_source`; `listed` hears how many files will be read.
 
     What the journal of an earlier reader says counts, as far as files are unchanged. Files at which an earlier reader died
     come first, one at a time: if it is one of them, it will be known which. Raises DataError as `open_source` and
@@ -82,12 +96,13 @@ def read(source: Path, folder: Path, place: Path, *, threads: int) -> None:
     """
     last = journal.newest(folder)
     earlier = journal.steps(last) if last else []
-    with open_source(source) as opened:
+    with open_source(source, sole=sole) as opened:
         found = survey(opened)
         known, suspects = _known(found.files, earlier, folder)
         check_room(opened.name, sum(size for name, size in found.sizes.items() if name not in known), folder)
         log = journal.Journal(place, [found.head, *known.values()])
         rest = [file for file in found.files if file.name not in known]
+        listed(len(rest))
         alone = [file for file in rest if (file.name, file.stamp) in suspects]
         together = [file for file in rest if (file.name, file.stamp) not in suspects]
         for files, lanes in ((alone, 1), (together, threads)):
@@ -117,7 +132,7 @@ def _known(
     return known, suspects
 
 
-def main(source: str, folder: str, place: str) -> int:
+def main(source: str, folder: str, place: str, *options: str) -> int:
     """What the process does; its standard input is a pipe that breaks when whoever started it dies."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
@@ -130,15 +145,23 @@ def main(source: str, folder: str, place: str) -> int:
         memory_bytes=threads * MEMORY_BYTES,
         file_bytes=2 * MAX_FILE_BYTES,
         files=OPEN_FILES,
+        cpu_seconds=_cpu_seconds(MAX_ENTRIES),
     )
     try:
-        read(Path(source), Path(folder), Path(place), threads=threads)
+        read(
+            Path(source), Path(folder), Path(place),
+            threads=threads, sole=SOLE in options, listed=lambda many: sandbox.compute_at_most(_cpu_seconds(many)),
+        )  # fmt: skip
     except DataError as error:
         journal.append(Path(place), _failure(error.code, error.values))
     except OSError as error:
         values: dict[str, Value] = {"path": folder, "reason": error.strerror or str(error), "errno": error.errno or 0}
         journal.append(Path(place), _failure("workspace.unusable", values))
     return 0
+
+
+def _cpu_seconds(files: int) -> int:
+    return CPU_SECONDS + FILE_CPU_SECONDS * files
 
 
 def _failure(code: str, values: dict[str, Value]) -> journal.Failure:

@@ -58,16 +58,17 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path, *, sole: bool = False) -> Iterator[Source]:
     """The files at `path`, which stays open inside the `with`.
 
+    `sole`: a file that has a second name elsewhere (a hard link) is refused like any other link, as no upload has such.
     Raises DataError: `data.missing`, `data.not_a_zip`, `data.zip_damaged`, `data.encrypted`, `data.too_many_entries`,
     `data.bomb`, `data.overlap`, `data.too_big`, `data.unreadable_folder`.
     """
     if path.is_dir():
-        yield _folder(path)
+        yield _folder(path, sole)
         return
-    if not path.is_file():
+    if not path.is_file() or (sole and path.stat().st_nlink > 1):
         raise DataError("data.missing", path=str(path))
     with ExitStack() as stack:
         try:
@@ -193,7 +194,7 @@ def _read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading
         raise OSError(str(error) or type(error).__name__) from error
 
 
-def _folder(path: Path) -> Source:
+def _folder(path: Path, sole: bool) -> Source:
     root = path.absolute()
     entries: list[Entry] = []
     folders: list[str] = []
@@ -217,7 +218,8 @@ def _folder(path: Path) -> Source:
             name = above + names.spoken(child.name)
             if names.ignored(name):
                 continue
-            if child.is_symlink() or not (child.is_file() or child.is_dir()):
+            shared = sole and child.is_file() and child.stat().st_nlink > 1
+            if shared or child.is_symlink() or not (child.is_file() or child.is_dir()):
                 refused.append(Skipped(name, "data.link", {"name": name}))
             elif child.is_file():
                 facts = child.stat()

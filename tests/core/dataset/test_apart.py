@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from core import sandbox
-from core.dataset import Dataset, Unfinished, apart, import_dataset, unfinished
+from core.dataset import Dataset, Unfinished, apart, import_dataset, reader, unfinished
 from core.errors import DataError, Interrupted
 from core.workspace import Workspace
 
@@ -64,11 +64,58 @@ def test_files_that_end_the_reader_are_listed_and_all_others_come_in(
 def test_a_file_that_never_ends_is_listed(
     workspace: Workspace, zipped: Make, pets: Pets, picture: Picture, evil: Evil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evil('if "slow" in name: time.sleep(1000)')
+    evil('while "slow" in name: pass')
     monkeypatch.setattr(apart, "FILE_SECONDS", 2.0)
     dataset = import_dataset(zipped({**pets(6), "cats/slow.png": picture(70)}), workspace)
     assert skipped(dataset) == [("cats/slow.png", "image.reader_died")]
     assert dataset.counts() == {"cats": 6, "dogs": 6}
+
+
+def test_a_slow_disk_is_no_fault_of_a_file_but_one_that_gives_nothing_more_is(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture, evil: Evil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "FILE_SECONDS", 0.5)
+    evil('if "slow" in name: time.sleep(2)')
+    files = {**pets(6), "cats/slow.png": picture(70)}
+    assert import_dataset(zipped(files), workspace).skipped == ()
+    monkeypatch.setattr(apart, "SILENT_SECONDS", 10.0)
+    evil('if "slow" in name: time.sleep(1000)')
+    dataset = import_dataset(zipped({**files, "dogs/more.png": picture(71)}), workspace)
+    assert skipped(dataset) == [("cats/slow.png", "image.reader_died")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rlimits")
+def test_a_reader_may_compute_as_long_as_its_files_are_worth(
+    workspace: Workspace, zipped: Make, pets: Pets, evil: Evil, tmp_path: Path
+) -> None:
+    told = tmp_path / "workspace" / "datasets"
+    evil(f"import resource, glob; open(glob.glob({str(told)!r} + '/.import-*')[0] + '/most', 'w').write("
+         "str(resource.getrlimit(resource.RLIMIT_CPU)[1]))")  # fmt: skip
+    seen: list[int] = []
+    import_dataset(
+        zipped(pets(6)), workspace,
+        progress=lambda *_: seen.append(int(next(told.glob(".import-*/most")).read_text())),
+    )  # fmt: skip
+    assert set(seen) == {reader.CPU_SECONDS + 12 * reader.FILE_CPU_SECONDS}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not say how many names a file has")
+def test_a_hard_link_is_refused_in_an_upload_and_read_in_a_folder_of_the_person(
+    workspace: Workspace, pets: Pets, tmp_path: Path, picture: Picture
+) -> None:
+    (tmp_path / "mine.png").write_bytes(picture(70))
+    for source in (workspace.uploads / "0123" / "set", tmp_path / "set"):
+        for name, data in pets(4).items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes(data)
+        os.link(tmp_path / "mine.png", source / "cats" / "other.png")
+    assert skipped(import_dataset(workspace.uploads / "0123" / "set", workspace)) == [("cats/other.png", "data.link")]
+    assert import_dataset(tmp_path / "set", workspace).skipped == ()
+    archive = workspace.uploads / "0123" / "set.zip"
+    os.link(tmp_path / "mine.png", archive)
+    with pytest.raises(DataError) as caught:
+        import_dataset(archive, workspace)
+    assert caught.value.code == "data.missing"
 
 
 def test_a_reader_that_cannot_even_begin_is_said_once(
