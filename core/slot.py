@@ -7,15 +7,22 @@ the process ends (pytorch issue 2300), so a device that is lost stays lost.
 from functools import cache
 
 from core import locks
+from core.errors import StoreError
 from core.workspace import Workspace
 
 _lost: set[str] = set()
 
 
 def take(workspace: Workspace, device: str) -> locks.Hold | None:
-    """The slot of the device that `device` names here; None while another holder has it. May import torch."""
-    name = resolve(device).replace(":", "-")
-    return locks.take(workspace.root / f".device-{name}.lock")
+    """The slot of the device that `device` names here; None while another holder has it. May import torch.
+
+    Raises StoreError (`store.unreadable`) if its lock file cannot be opened.
+    """
+    file = workspace.root / f".device-{resolve(device).replace(':', '-')}.lock"
+    try:
+        return locks.take(file)
+    except OSError as error:  # somebody else's file, too many open ones
+        raise StoreError("store.unreadable", path=str(file), reason=error.strerror or str(error)) from error
 
 
 def lose(device: str) -> None:

@@ -81,6 +81,12 @@ def test_a_run_waits_while_another_process_trains_on_its_device(tmp_path: Path, 
     store.close()
 
 
+def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".device-cpu.lock").mkdir()
+    with pytest.raises(StoreError, match=r"\.device-cpu\.lock"):
+        slot.take(open_workspace(tmp_path), "cpu")
+
+
 def test_what_is_lost_is_lost_under_all_its_names_and_alone() -> None:
     assert not slot.is_lost("cuda")
     slot.lose("cuda")

@@ -130,3 +130,10 @@ def test_the_end_of_a_run_is_told_once_on_any_page(opened: Callable[..., AppTest
     services.send(run_id, Discard())
     assert [one.value for one in at.run().toast] == ["first: Discarded"]
     assert [one.value for one in at.run().toast] == []
+
+
+def test_what_a_restart_took_up_is_told_once_on_any_page(opened: Callable[..., AppTest], flowers: str) -> None:
+    services.engine().resumed = (services.submit(Recipe(dataset=flowers, name="first")),)
+    at = opened(lang="en")
+    assert [one.value for one in at.toast] == [catalogue("en")["notice.engine.resumed.one"]]
+    assert [one.value for one in at.run().toast] == []

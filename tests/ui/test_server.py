@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import ui
+from core import process
 from core.errors import ThawError
 from core.gate import Accounts
 from core.workspace import Workspace, open_workspace
@@ -301,3 +302,16 @@ def test_an_error_that_no_page_caught_is_two_sentences_and_a_log(house: Workspac
     assert "This page could not be shown" in at.error[0].value
     assert "secret" not in at.error[0].value
     assert "ZeroDivisionError: secret detail" in (house.root / "log.txt").read_text("utf-8")
+
+
+def test_too_many_open_files_are_named_on_the_page_with_their_number(house: Workspace) -> None:
+    def page() -> None:
+        import errno
+
+        from ui import server
+
+        server.on_script_error(OSError(errno.EMFILE, "Too many open files"))
+
+    at = AppTest.from_function(page).run()
+    assert f"more files open than the system allows ({process.open_files()})" in at.error[0].value.replace("\\", "")
+    assert not (house.root / "log.txt").exists()
