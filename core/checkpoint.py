@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-import pickle
 import re
 import secrets
 import shutil
@@ -17,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -84,9 +84,9 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     if sha256 is None:
         manifest = read_manifest(path)
         sha256 = str(manifest.get("sha256", ""))
-        run, file = (str(manifest.get(key, here)) for key, here in (("run", path.parent.name), ("file", path.name)))
-        if (run, file) != (path.parent.name, path.name):  # older ones do not say
-            raise CheckpointError("checkpoint.elsewhere", name=path.name, folder=path.parent.name, file=file, run=run)
+        run, name = (str(manifest.get(key, here)) for key, here in (("run", path.parent.name), ("file", path.name)))
+        if (run, name) != (path.parent.name, path.name):  # older ones do not say
+            raise CheckpointError("checkpoint.elsewhere", name=path.name, folder=path.parent.name, file=name, run=run)
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -96,7 +96,7 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError("checkpoint.missing", name=path.name) from error
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise CheckpointError("checkpoint.damaged", name=path.name) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError("checkpoint.format", name=path.name, format=FORMAT)

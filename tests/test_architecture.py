@@ -114,6 +114,53 @@ def test_pages_never_import_torch(file: Path) -> None:
     assert not [module for module in imports(file) if module.split(".")[0] in {"torch", "torchvision"}]
 
 
+RUNNING = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+"""Who reads with these runs what it reads."""
+NEVER = {"extractall", "cache_resource", "load_state_dict_from_url"}
+WALL = {
+    "core/commands/shared.py", "core/dataset/edits.py", "core/dataset/importing.py", "core/dataset/publishing.py",
+    "core/gate/accounts.py", "core/gate/audit.py", "core/log.py", "core/recovery.py", "core/rescue.py", "core/run.py",
+    "core/store.py", "ui/text.py", "ui/uploads.py",
+}  # fmt: skip
+"""Those who say when something was, or how old a file is. Order and durations never come from the clock on the wall."""
+
+
+def trusting(node: ast.AST) -> str:
+    """What is wrong with a line that runs or trusts what it reads; '' if nothing is."""
+    match node:
+        case ast.Import(names=found) if RUNNING & {name.name.split(".")[0] for name in found}:
+            return "pickle runs what it reads"
+        case ast.ImportFrom(module=str(module), names=found) if module.split(".")[0] in RUNNING:
+            return "" if [name.name for name in found] == ["UnpicklingError"] else "pickle runs what it reads"
+        case ast.Call(func=func, keywords=words):
+            name, said = ast.unparse(func), {word.arg: ast.unparse(word.value) for word in words}
+            if name.rsplit(".", 1)[-1] in NEVER or said.get("shell", "False") != "False" or "unsafe_allow_html" in said:
+                return f"{name} is never called like that"
+            if name.startswith("torch.") and name.endswith(".load") and said.get("weights_only") != "True":
+                return "torch.load without a plain weights_only=True"
+            if name.endswith("Image.open") and "formats" not in said:
+                return "Image.open tries every decoder unless it is told formats="
+    return ""
+
+
+def test_nothing_runs_or_trusts_what_it_reads_and_few_look_at_the_clock_on_the_wall() -> None:
+    for file in CORE + UI:
+        path = file.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            assert not trusting(node), f"{path}:{node.lineno}: {trusting(node)}"
+            if isinstance(node, ast.Call) and path not in WALL:
+                assert ast.unparse(node.func) not in {"time.time", "time.time_ns", "datetime.now"}, f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pickle", "from pickle import loads", "torch.load(f)", "torch.load(f, weights_only=safe)", "Image.open(f)",
+     "archive.extractall(to)", "st.markdown(x, unsafe_allow_html=True)", "run(x, shell=True)", "st.cache_resource(open)"],
+)  # fmt: skip
+def test_such_lines_are_found(line: str) -> None:
+    assert any(map(trusting, ast.walk(ast.parse(line))))
+
+
 def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 

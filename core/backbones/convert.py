@@ -107,7 +107,7 @@ def _ask_child(source: Path, draft: Path) -> dict[str, Any]:
 
 def work(source: Path, draft: Path) -> dict[str, Any]:
     """Load, flatten, write; gives plain data: `tensors`, or the code and values of what is wrong."""
-    import pickle
+    from pickle import UnpicklingError
 
     import torch
     from safetensors.torch import save_file
@@ -116,7 +116,7 @@ def work(source: Path, draft: Path) -> dict[str, Any]:
         with source.open("rb") as file:
             torchfile.check(file)
             loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         refused = "weights_only" in str(error).lower() or "unsupported" in str(error).lower()
         if refused:
             return {"code": "weights.program"}
