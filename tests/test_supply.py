@@ -5,15 +5,21 @@ import os
 import re
 import stat
 import tomllib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from benchmarks import supply
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = supply.REQUIREMENTS.read_text("utf-8")
 PACKAGES = supply.pinned(TEXT)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+ASKED = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
 
 
 def test_every_package_is_pinned_with_hashes_and_no_host_is_named() -> None:
@@ -25,15 +31,27 @@ def test_every_package_is_pinned_with_hashes_and_no_host_is_named() -> None:
 
 
 def test_the_lock_agrees_with_the_project_to_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    pins = (
-        project["project"]["dependencies"]
-        + project["dependency-groups"]["dev"]
-        + project["tool"]["uv"]["constraint-dependencies"]
-    )
-    wanted = {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower(): pin.split("==")[1] for pin in pins}
+    pins = [*ASKED, *PROJECT["tool"]["uv"]["constraint-dependencies"]]
+    wanted = {canonicalize_name(pin.split("==")[0]): pin.split("==")[1] for pin in pins}
     locked = {one.name: one.version for one in PACKAGES}
     assert {name: locked.get(name) for name in wanted} == wanted
+
+
+def test_what_is_locked_is_needed_and_what_is_needed_is_locked() -> None:
+    todo, needed = [*map(Requirement, ASKED)], set[tuple[str, frozenset[str]]]()
+    while todo:
+        one = todo.pop()
+        name, extras = canonicalize_name(one.name), frozenset(one.extras)
+        if (name, extras) not in needed:
+            needed.add((name, extras))
+            with suppress(PackageNotFoundError):
+                more = [*map(Requirement, requires(name) or ())]
+                todo += [
+                    new for new in more if not new.marker or any(new.marker.evaluate({"extra": e}) for e in {"", *extras})
+                ]
+    names = {name for name, _ in needed}
+    assert names <= {one.name for one in PACKAGES}, "made anew by the command at the head of requirements.txt"
+    assert {one.name for one in PACKAGES if not one.marker} <= names, "nothing needs these any more"
 
 
 def test_a_line_that_is_no_pin_with_hashes_is_refused() -> None:
