@@ -27,6 +27,8 @@ from core.threads import usable_cores
 from core.workspace import Workspace
 
 STALE_SECONDS = 7 * 24 * 3600
+FORSAKEN_SECONDS = 3600
+"""For what nobody can go on with: a demo whose drawing was cut short is drawn anew."""
 JOB = "job.json"
 LOCK = "lock"
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -189,5 +191,6 @@ def _sweep(workspace: Workspace) -> None:
     """Remove what was begun long ago and will not be gone on with."""
     for old in workspace.datasets.glob(".import-*"):
         with suppress(FileNotFoundError):
-            if time.time() - old.stat().st_mtime > STALE_SECONDS and not _held(old):
+            may = STALE_SECONDS if (old / JOB).exists() else FORSAKEN_SECONDS
+            if time.time() - old.stat().st_mtime > may and not _held(old):
                 shutil.rmtree(old, ignore_errors=True)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -338,13 +339,14 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_read(workspace: Wor
 
 
 def test_an_import_that_was_killed_is_swept_when_it_is_old(workspace: Workspace, zipped: Make, pets: Pets) -> None:
-    young, old = workspace.datasets / ".import-young", workspace.datasets / ".import-old"
-    for place in (young, old):
+    begun = {"young": 0, "young-job": 2 * 3600, "forsaken": 2 * 3600, "old-job": 8 * 24 * 3600}
+    for name, seconds in begun.items():
+        place = workspace.datasets / f".import-{name}"
         place.mkdir()
-        (place / "x.png").write_bytes(b"x")
-    os.utime(old, (1, 1))
+        (place / ("job.json" if name.endswith("job") else "x.png")).write_bytes(b"x")
+        os.utime(place, (time.time() - seconds,) * 2)
     import_dataset(zipped(pets()), workspace)
-    assert (young.exists(), old.exists()) == (True, False)
+    assert {place.name.removeprefix(".import-") for place in workspace.datasets.glob(".*")} == {"young", "young-job"}
 
 
 def test_importing_again_puts_back_what_was_lost(workspace: Workspace, zipped: Make, pets: Pets) -> None:
