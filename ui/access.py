@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -36,6 +37,8 @@ WEIGHED_SECONDS = 15.0
 """So long a sum of file sizes stands; what is uploaded meanwhile is added to it."""
 HELD_SECONDS = 600.0
 """So long a file counts that went through Streamlit's own uploader, which keeps it in memory."""
+HELD_SHARE = 0.25
+"""Of the machine's memory, for such files of everybody together."""
 
 
 def cookie_name() -> str:
@@ -227,17 +230,21 @@ class Access:
             self.check_disk()
 
     def hold(self, declared_bytes: int) -> bool:
-        """Count a file that Streamlit will keep in memory; False if it is too much for one person."""
+        """Count a file that Streamlit will keep in memory; False if it is too much for one person or for the machine."""
         person = self.person()
-        if person is None or person.admin:
-            return True
+        unlimited = person is None or person.admin
         with self._lock:
-            held, now = self._held[person.id], time.monotonic()
-            while held and held[0][0] <= now - HELD_SECONDS:
-                held.popleft()
-            if sum(size for _, size in held) + declared_bytes > self.accounts.limits.held_bytes:
+            now = time.monotonic()
+            for held in self._held.values():
+                while held and held[0][0] <= now - HELD_SECONDS:
+                    held.popleft()
+            all_of = {owner: sum(size for _, size in held) for owner, held in self._held.items()}
+            me = person.id if person else ""
+            if sum(all_of.values()) + declared_bytes > HELD_SHARE * psutil.virtual_memory().total:
                 return False
-            held.append((now, declared_bytes))
+            if not unlimited and all_of.get(me, 0) + declared_bytes > self.accounts.limits.held_bytes:
+                return False
+            self._held[me].append((now, declared_bytes))
             return True
 
 

@@ -63,7 +63,8 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
     process.settle()
     address, port = str(st.get_option("server.address") or ""), int(st.get_option("server.port"))
-    gate = not hosts.is_local(address) or os.environ.get(OTHERS) == "1"
+    named = all(hosts.is_local(name) for name in st.get_option("server.allowedHosts") or ())  # else: behind a proxy
+    gate = not (hosts.is_local(address) and named) or os.environ.get(OTHERS) == "1"
     try:
         if gate:
             _check_accounts(address, open_workspace())

@@ -20,6 +20,8 @@ from core.training.material import Material, Watched, divide, load
 from core.training.regularization import set_head_dropout, set_stochastic_depth
 from core.workspace import Workspace
 
+COMPUTING = ("thaw", "torch", "torchvision", "numpy", "pillow")
+"""Packages on whose versions the numbers of a run depend."""
 OUTSIDE = {"name", "device", "threads", "dataset", "max_hours"}
 """Fields of a recipe that may change without a word: other notices speak of them."""
 
@@ -105,13 +107,14 @@ def _task(recipe: Recipe, material: Material, device: torch.device) -> Classific
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Notice]:
     """Why a continuation cannot be exactly what the unbroken run would have been."""
+    both = (("before", before), ("now", now))
     if before["fingerprint"] != now["fingerprint"]:
         yield Notice(code="training.other_data")
-    if before["versions"]["torch"] != now["versions"]["torch"]:
-        values = {"before": before["versions"]["torch"], "now": now["versions"]["torch"]}
-        yield Notice(code="training.other_versions", values=values)
+    if other := [name for name in COMPUTING if before["versions"].get(name) != now["versions"][name]]:
+        told = {key: ", ".join(f"{name} {state['versions'].get(name, '?')}" for name in other) for key, state in both}
+        yield Notice(code="training.other_versions", values=dict(told))
     if (before["device"], before["precision"]) != (now["device"], now["precision"]):
-        places = {key: f"{state['device']} ({state['precision']})" for key, state in (("before", before), ("now", now))}
+        places = {key: f"{state['device']} ({state['precision']})" for key, state in both}
         yield Notice(code="training.other_device", values=dict(places))
     elif before["device"] == "cpu" and before["threads"] != now["threads"]:
         yield Notice(code="training.other_threads", values={"before": before["threads"], "now": now["threads"]})

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -314,3 +316,12 @@ def test_files_that_lie_in_memory_are_counted_for_each_person(knock: Knock, hous
     assert knock(put, "PUT", content_length=str(2**19), **given).status == 404
     assert knock(put, "PUT", content_length="1", **given).status == 413
     assert knock(put, "PUT", **given).status == 413
+
+
+def test_what_lies_in_memory_is_counted_for_the_machine_where_nobody_signs_in(
+    knock: Knock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=2**22))
+    put = "/_stcore/upload_file/a/b"
+    assert knock(put, "PUT", content_length=str(2**20)).status == 404  # passed on
+    assert knock(put, "PUT", content_length="1").status == 413

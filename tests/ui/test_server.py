@@ -171,7 +171,14 @@ def test_a_name_by_which_others_come_needs_accounts_too(names: list[str], tmp_pa
     assert failure.value.code == "server.address"
 
 
-@pytest.mark.parametrize("how", [["--server.address", "0.0.0.0"], ["--server.address", ""]])
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["--server.address", "0.0.0.0"],
+        ["--server.address", ""],
+        ["--server.address", "127.0.0.1", "--server.allowedHosts", "thaw.example"],
+    ],
+)
 def test_streamlit_run_does_not_get_around_it(how: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlit", "run", str(UI / "server.py"), "--server.port", str(free_port()), *how]
     home = {"THAW_WORKSPACE": str(tmp_path / "home")}

@@ -38,7 +38,7 @@ from core.model import load_model
 from core.plan import plan
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.strategies import apply_strategy
-from core.training.job import Job
+from core.training.job import Job, versions
 from core.training.learner import Learner
 from core.training.place import Place
 
@@ -234,6 +234,7 @@ def test_a_continuation_from_an_old_checkpoint_clears_what_came_after_it(run, re
     [
         ("fingerprint", "0" * 64, "training.other_data"),
         ("versions", {"torch": "1.0"}, "training.other_versions"),
+        ("versions", {**versions(), "pillow": "1.0"}, "training.other_versions"),
         ("threads", 77, "training.other_threads"),
         ("device", "cuda", "training.other_device"),
     ],
