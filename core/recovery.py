@@ -6,7 +6,9 @@ writes rows; knows nothing of processes.
 
 import hashlib
 import json
+import shutil
 import sqlite3
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ RUN_FILE = "run.json"
 """In the folder of each run: what it is, so that the list of runs can be made again from the folders."""
 DONE_FILES = ("model.safetensors", "test.json")
 """What a run leaves that has come to its end."""
+LEFT_SECONDS = 24 * 3600
 MOST_STRIKES = 3
 """So often a run is taken up by itself without getting to a new checkpoint."""
 
@@ -54,6 +57,25 @@ def is_whole(folder: Path, saved: Saved) -> bool:
             return hashlib.file_digest(stream, "sha256").hexdigest() == saved.sha256
     except OSError:
         return False
+
+
+def sweep(workspace: Workspace, now: float | None = None) -> int:
+    """Delete what writers that died left half written, a day old at least; gives how many files and folders."""
+    oldest = (time.time() if now is None else now) - LEFT_SECONDS
+    places = (
+        (workspace.runs, "*/.*.tmp"),
+        (workspace.root, ".*.tmp"),
+        (workspace.root, ".restore-*"),
+        (workspace.backups, ".*"),
+    )
+    swept = 0
+    for place, names in places:
+        for left in place.glob(names):
+            with suppress(OSError):
+                if left.stat().st_mtime < oldest and left.name != ".lock":
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+                    swept += 1
+    return swept
 
 
 def strikes(db: sqlite3.Connection, run_id: str) -> int:

@@ -377,6 +377,7 @@ class RunStore:
                 raise
             self._signed.serve()
             self.recover()
+        recovery.sweep(self.workspace)
         found = recovery.find_runs(self._database, self.workspace, self.boot)
         if found and not self.rescued:
             self.rescued = Rescued("", None, found)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -218,6 +219,33 @@ def test_a_run_that_the_database_forgot_is_listed_again_when_a_server_starts_and
         assert [run.name for run in store.runs()] == ["kept"]
         assert (store.rescued.found if store.rescued else 0) == found
         store.close()
+
+
+def test_a_server_that_starts_deletes_what_died_half_written_and_nothing_else(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    run = store.create(Recipe())
+    checkpoint(store, run.id, 5)
+    store.keep_copy()
+    folder = store.folder(run.id)
+    (workspace.root / ".restore-ab12").mkdir()
+    left = [
+        folder / ".step-00000006.ckpt.ab12.tmp",
+        folder / ".model.safetensors.cd34.tmp",
+        workspace.root / ".restore-ab12" / "thaw.sqlite",
+        workspace.backups / ".draft-77.sqlite",
+    ]
+    fresh = folder / ".step-00000007.ckpt.ef56.tmp"
+    kept = [path for place in (workspace.runs, workspace.backups) for path in place.rglob("*") if path.is_file()]
+    for path in (*left, fresh):
+        path.write_bytes(b"half")
+    for path in (*left, workspace.root / ".restore-ab12"):
+        os.utime(path, (1_000_000, 1_000_000))
+    store.serve()
+    store.close()
+    assert not any(path.exists() for path in left)
+    assert not (workspace.root / ".restore-ab12").exists()
+    assert fresh.exists()
+    assert all(path.exists() for path in kept)
 
 
 def test_a_checkpoint_of_another_run_is_not_adopted(workspace: Workspace) -> None:
