@@ -144,7 +144,32 @@ def decode(data: bytes, size: int, fit: Fit, *, name: str = "image") -> np.ndarr
 
 def thumbnail(data: bytes, side: int, *, name: str = "image") -> bytes:
     """A WebP file that fits into `side` x `side` pixels, without metadata. Raises as `open_image`."""
-    image = _read(data, name, (side,)).image
+    return _small(_read(data, name, (side,)).image, side)
+
+
+def remains(data: bytes, side: int) -> bytes | None:
+    """As `thumbnail`, of what can be seen of a picture that is refused: the first part of one that was cut off, a tiny one.
+
+    None if nothing can be seen, or if it has more points than a picture may have.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            return None
+        image.draft(None, (side, side))
+        try:
+            image.load()
+        except Exception:  # whatever a decoder raises at the end of what it has
+            image.tile = []  # so Pillow gives the points that it has got
+        seen = image.convert("RGB")
+        if seen.getbbox() is None:  # black all over: no point was decoded
+            return None
+        return _small(seen.transpose(UPRIGHT[turn]) if (turn := _orientation(image)) in UPRIGHT else seen, side)
+    except Exception:  # as in `_read`
+        return None
+
+
+def _small(image: Image.Image, side: int) -> bytes:
     scale = min(1.0, side / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     out = io.BytesIO()

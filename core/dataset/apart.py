@@ -24,7 +24,7 @@ Cancelled = Callable[[], bool]
 POLL_SECONDS = 0.05
 FILE_SECONDS = 20.0
 """No file ended for so long, by the clock and by what the reader has computed since: one of them does not end. The slowest
-picture that is let in (16 bits, 50 megapixels) takes 5.4 s; a slow disk or a busy machine takes time and computes nothing."""
+picture that is let in (16 bits, 50 megapixels) takes 5.4 s; a slow disk or busy machine takes time and computes nothing."""
 SILENT_SECONDS = 600.0
 """Nothing was heard for so long, whatever the reader does: a listing of 200,000 files on a slow network disk may take it. No
 limit stands on an import that goes on: 50,000 pictures from such a disk take hours, in a process of little priority that has

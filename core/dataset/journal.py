@@ -4,7 +4,6 @@ Knows a file of lines; nothing of how images are read. A line that was cut by a 
 writes.
 """
 
-import re
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
@@ -15,10 +14,8 @@ from typing import Any, cast
 import orjson
 
 from core.dataset.quarantine import Candidate
-from core.dataset.record import SPLITS, Notice, Skipped
+from core.dataset.record import SHA256, SPLITS, Notice, Skipped
 from core.images import SUFFIXES, Facts
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +131,8 @@ def _line(step: Step) -> bytes:
     match step:
         case Begun(name, stamp):
             row: list[Any] = ["begun", name, stamp]
-        case Outcome(stamp, Skipped(name, code, values)):
-            row = ["skipped", name, stamp, code, values]
+        case Outcome(stamp, Skipped(name, code, values, remains)):
+            row = ["skipped", name, stamp, code, values, remains]
         case Outcome(stamp, Candidate() as one):
             facts = one.facts
             row = ["taken", one.name, stamp, one.label, one.split, one.sha256]
@@ -156,8 +153,9 @@ def _step(line: bytes) -> Step | None:
         match kind, row:
             case "begun", [str(name), str(stamp)]:
                 return Begun(name, stamp)
-            case "skipped", [str(name), str(stamp), str(code), dict(values)]:
-                return Outcome(stamp, Skipped(name, code, values))
+            case "skipped", [str(name), str(stamp), str(code), dict(values), str(remains)]:
+                if not remains or SHA256.fullmatch(remains):
+                    return Outcome(stamp, Skipped(name, code, values, remains))
             case "taken", [str(name), str(stamp), str(label), split, str(sha), *rest]:
                 facts = _facts(rest)
                 if (split is None or split in SPLITS) and SHA256.fullmatch(sha) and facts:

@@ -24,6 +24,7 @@ from core.dataset.record import (
     fingerprint,
     in_groups,
     read_manifest,
+    remains_name,
     write_manifest,
 )
 from core.dataset.summary import problems
@@ -33,6 +34,8 @@ from core.workspace import Workspace
 
 ALIASES = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "mpo": "jpg", "dib": "bmp", "tiff": "tif"}
 """Further ends of names of files that hold what they say."""
+REMAINS = 200
+"""Small pictures of refused files that a set keeps."""
 KINDS = {"jpg": "JPEG", "png": "PNG", "webp": "WebP", "bmp": "BMP", "tif": "TIFF", "gif": "GIF"}
 
 
@@ -58,6 +61,7 @@ def publish(
     kept, doubled = without_doubles(found)
     kept, lonely = without_lonely(kept)
     left = sorted((*skipped, *doubled, *(alone(one) for one in lonely)), key=lambda file: names.natural(file.name))
+    left = _with_some_remains(left)
     classes = tuple(sorted({one.label for one in kept}, key=names.natural))
     if len(classes) < 2:
         raise refusal(source, [*kept, *lonely], left)
@@ -76,6 +80,12 @@ def publish(
     dataset = replace(dataset, notices=said)
     write_manifest(dataset, folder, recipe=recipe)
     return _move(dataset, folder, recipe)
+
+
+def _with_some_remains(left: Sequence[Skipped]) -> list[Skipped]:
+    """`left`, of which the first REMAINS have their small picture: nobody looks at more, and each takes room."""
+    kept = [at for at, one in enumerate(left) if one.remains][:REMAINS]
+    return [replace(one, remains=one.remains if at in kept else "") for at, one in enumerate(left)]
 
 
 def _unsafe(left: Sequence[Skipped]) -> list[Notice]:
@@ -108,7 +118,7 @@ def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
         aside = folder.with_name(f"{folder.name}.old")
     if hasattr(os, "sync"):
         os.sync()  # one flush of all files: a power cut after the rename finds them whole
-    wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS}
+    wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS} | _remains(dataset)
     for stray in [path for path in folder.iterdir() if path.name not in wanted]:
         stray.unlink()
     try:
@@ -127,12 +137,18 @@ def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
     return dataset
 
 
+def _remains(dataset: Dataset) -> set[str]:
+    return {remains_name(one.remains) for one in dataset.skipped if one.remains}
+
+
 def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> Dataset:
     """`there` with the files that this import kept out, and its notices; images, names and their order stay."""
     if (there.skipped, there.notices) == (dataset.skipped, dataset.notices):
         return there
     told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
     write_manifest(told, folder, recipe=recipe)
+    for name in _remains(told):
+        os.replace(folder / name, there.folder / name)
     os.replace(folder / MANIFEST, there.folder / MANIFEST)
     flush_folder(there.folder)
     return told

@@ -5,6 +5,7 @@ File and class names are data: shown, never used as a path. On the disk an image
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,6 +21,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VERSION = 1
 MANIFEST = "manifest.json"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 SEALED: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
 """Which of two splits keeps an image that both claim: what is tested with must not be learned from."""
 
@@ -49,6 +51,8 @@ class Skipped:
     name: str
     code: str
     values: dict[str, Value]
+    remains: str = ""
+    """SHA-256 of the file if a small picture of what can be seen of it lies with the set: `Dataset.remains`."""
 
 
 Notice = tuple[str, dict[str, Value]]
@@ -89,6 +93,10 @@ class Dataset:
         """Where the bytes of `item` lie."""
         return self.folder / f"{item.sha256}.{item.suffix}"
 
+    def remains(self, skipped: Skipped) -> Path:
+        """Where the small picture of a refused file lies that has `remains`."""
+        return self.folder / remains_name(skipped.remains)
+
     def image(self, item: Item) -> bytes:
         """The bytes of `item`, checked. Raises DataError (`dataset.image_missing`, `dataset.image_changed`)."""
         try:
@@ -106,6 +114,11 @@ class Dataset:
         for item in self.items:
             numbers[item.label] += 1
         return dict(zip(self.classes, numbers, strict=True))
+
+
+def remains_name(sha256: str) -> str:
+    """Of the file with what can be seen of a refused one; never that of an image."""
+    return f"remains-{sha256}.webp"
 
 
 def fingerprint(classes: tuple[str, ...], items: tuple[Item, ...]) -> str:
@@ -146,6 +159,7 @@ def write_manifest(dataset: Dataset, folder: Path, *, recipe: str = "") -> None:
         ],
         "groups": [[at for at, _ in members] for members in grouped(dataset.items).values()],
         "skipped": [[skipped.name, skipped.code, skipped.values] for skipped in dataset.skipped],
+        "remains": [[at, skipped.remains] for at, skipped in enumerate(dataset.skipped) if skipped.remains],
         "notices": dataset.notices,
     }
     with (folder / MANIFEST).open("wb") as file:
@@ -174,7 +188,7 @@ def read_manifest(folder: Path) -> tuple[Dataset, str]:
             source=document["source"],
             classes=classes,
             items=in_groups(items, together),
-            skipped=tuple(Skipped(name, code, values) for name, code, values in document["skipped"]),
+            skipped=_skipped(document),
             notices=tuple((code, values) for code, values in document["notices"]),
             folder=folder,
             created=document["created"],
@@ -182,3 +196,13 @@ def read_manifest(folder: Path) -> tuple[Dataset, str]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError("dataset.damaged", id=folder.name) from error
     return dataset, str(document["recipe"])
+
+
+def _skipped(document: dict[str, Any]) -> tuple[Skipped, ...]:
+    """Raises ValueError if one is said to have remains under a name that is not one of ours: a backup comes from outside."""
+    remains = dict(document.get("remains", []))
+    if not all(isinstance(sha, str) and SHA256.fullmatch(sha) for sha in remains.values()):
+        raise ValueError("remains")
+    return tuple(
+        Skipped(name, code, values, remains.get(at, "")) for at, (name, code, values) in enumerate(document["skipped"])
+    )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Skipped, Split
+from core.dataset.record import Skipped, Split, remains_name
 from core.errors import DataError
-from core.images import inspect
+from core.images import inspect, remains
 
 Outcome = Candidate | Skipped
+REMAINS_SIDE = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,20 @@ def take_one(file: Labelled, folder: Path) -> Outcome:
     try:
         facts = inspect(data, name=file.name)
     except DataError as error:
-        return Skipped(file.name, error.code, error.values)
+        return Skipped(file.name, error.code, error.values, _keep_remains(data, folder))
     sha256 = hashlib.sha256(data).hexdigest()
     _write(folder / f"{sha256}.{facts.suffix}", data)
     return Candidate(file.name, file.label, file.split, sha256, facts)
+
+
+def _keep_remains(data: bytes, folder: Path) -> str:
+    """Write a small picture of what can be seen of a refused file; its hash, or '' if nothing can."""
+    seen = remains(data, REMAINS_SIDE)
+    if seen is None:
+        return ""
+    sha256 = hashlib.sha256(data).hexdigest()
+    _write(folder / remains_name(sha256), seen)
+    return sha256
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import DataError
-from core.images import PAD_COLOR, decode, inspect, open_image, thumbnail
+from core.images import PAD_COLOR, decode, inspect, open_image, remains, thumbnail
 from core.words import LANGUAGES, say
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -399,3 +399,30 @@ def test_any_bytes_and_any_name_are_refused_with_the_name_in_the_sentence(data: 
         open_image(data, name=name)
     for language in LANGUAGES:
         assert name in say(f"error.{caught.value.code}.cause", language, **caught.value.values)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_of_a_picture_that_was_cut_off_the_upper_part_remains(kind: str) -> None:
+    pixels = np.full((300, 200, 3), (250, 250, 250), np.uint8)
+    pixels[np.random.default_rng(0).random((300, 200)) < 0.5] = (200, 40, 40)
+    data = encoded(Image.fromarray(pixels), kind)
+    small = remains(data[: len(data) // 2], 96)
+    assert small is not None
+    seen = np.asarray(Image.open(io.BytesIO(small)))
+    assert seen.shape == (96, 64, 3)
+    assert (seen[:24].max(axis=2) > 100).all()
+    assert (seen[80:].max(axis=2) < 60).all()
+
+
+def test_a_picture_that_is_too_small_remains_and_what_is_none_does_not() -> None:
+    small = remains(encoded(Image.new("RGB", (5, 3), WHITE)), 96)
+    assert small is not None
+    assert Image.open(io.BytesIO(small)).size == (5, 3)
+    for data in (b"", b"text", b"\xff\xd8\xff\xe0", encoded(Image.new("RGB", (9, 9)))):
+        assert remains(data, 96) is None
+
+
+def test_of_a_picture_of_too_many_points_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("RGB", (100, 100), WHITE))
+    monkeypatch.setattr("core.images.MAX_PIXELS", 9_999)
+    assert remains(data, 96) is None

@@ -65,6 +65,7 @@ def _look(dataset_id: str, data: Dataset) -> None:
         look.problems(data)
     if data.skipped:
         st.subheader(t("data.skipped"), anchor=False)
+        look.remains(data)
         look.skipped(data.skipped, key=state.key("data", "skipped"))
     with st.container(border=True, key=state.key("data", "check")):
         examine.show(dataset_id, data)

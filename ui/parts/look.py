@@ -116,6 +116,19 @@ def problems(data: Dataset) -> None:
     st.markdown(f":orange[:material/report:] {t('data.skipped.some', n=len(data.skipped), share=percent(share))}")
 
 
+def remains(data: Dataset) -> None:
+    """What can be seen of files that were refused, with names and reasons; all others are in the table alone."""
+    seen = [one for one in data.skipped if one.remains][:SAMPLES]
+    if seen:
+        gallery(
+            [Picture(services.remains(data, one), shown(one.name), said_cause(one.code, one.values)) for one in seen],
+            key=state.key("data", "remains"),
+            label=t("data.skipped"),
+            side=108,
+            fit="contain",
+        )
+
+
 def skipped(files: Sequence[Skipped], *, key: str) -> None:
     """Files that were kept out, each with its reason and what helps."""
     table = skipped_table(files)

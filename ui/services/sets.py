@@ -19,7 +19,7 @@ from ui.jobs import Cancelled, Job, Progress
 from ui.services.house import access, opened, remembered, workspace
 
 if TYPE_CHECKING:
-    from core.dataset import Dataset, Item
+    from core.dataset import Dataset, Item, Skipped
     from core.gate import Person
 
 
@@ -139,10 +139,19 @@ def _draw_sheets(progress: Progress, cancelled: Cancelled) -> dict[str, tuple[st
     from core.dataset import DEMOS, sheet
     from core.images import thumbnail
 
-    def address(data: bytes) -> str:
-        return f"data:image/webp;base64,{base64.b64encode(thumbnail(data, 96)).decode()}"
+    return {f"demo:{key}": tuple(_address(thumbnail(data, 96)) for data in sheet(key, 12)) for key in DEMOS}
 
-    return {f"demo:{key}": tuple(address(data) for data in sheet(key, 12)) for key in DEMOS}
+
+def _address(webp: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(webp).decode()}"
+
+
+def remains(data: "Dataset", refused: "Skipped") -> str:
+    """What can be seen of a refused file as a data address; '' if nothing."""
+    try:
+        return _address(data.remains(refused).read_bytes()) if refused.remains else ""
+    except OSError:
+        return ""
 
 
 def dataset_bytes(dataset_id: str) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from core.dataset import Dataset, Refused, import_dataset, open_dataset, publishing
 from core.dataset.names import ignored
+from core.dataset.record import read_manifest
 from core.dataset.source import MAX_FILE_BYTES
 from core.errors import DataError
 from core.words import LANGUAGES, say
@@ -206,6 +208,45 @@ def test_what_was_done_to_images_is_told_with_how_many(workspace: Workspace, zip
     for code, values in dataset.notices:
         for language in LANGUAGES:
             assert say(f"notice.{code}", language, **values)
+
+
+def test_what_can_be_seen_of_refused_files_lies_with_the_set_and_never_the_file(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = picture(90, size=(300, 300))
+    broken = {f"cats/{name}.png": whole[: len(whole) * share // 10] for name, share in (("cut 5", 5), ("cut 9", 9))}
+    monkeypatch.setattr(publishing, "REMAINS", 1)
+    made = import_dataset(zipped({**pets(), **broken, "cats/text.png": b"text"}), workspace)
+    first, second, text = made.skipped
+    assert [one.name for one in (first, second, text)] == ["cats/cut 5.png", "cats/cut 9.png", "cats/text.png"]
+    assert (first.remains, second.remains, text.remains) == (hashlib.sha256(broken[first.name]).hexdigest(), "", "")
+    small = made.remains(first).read_bytes()
+    assert small[8:12] == b"WEBP"
+    assert len(small) < len(broken[first.name]) / 2
+    assert len(list(made.folder.glob("remains-*"))) == 1
+    assert read_manifest(made.folder)[0] == made
+
+
+def test_a_set_that_is_imported_again_gets_what_can_be_seen(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture
+) -> None:
+    made = import_dataset(zipped(pets()), workspace)
+    whole = picture(90, size=(300, 300))
+    again = import_dataset(zipped({**pets(), "cats/cut.png": whole[: len(whole) // 2]}, "more.zip"), workspace)
+    assert again.folder == made.folder
+    assert again.remains(again.skipped[0]).read_bytes()[8:12] == b"WEBP"
+
+
+@pytest.mark.parametrize("name", ["../../secret", "x" * 64, "A" * 64, 7])
+def test_a_manifest_whose_remains_lie_elsewhere_is_damaged(
+    workspace: Workspace, zipped: Make, pets: Pets, name: object
+) -> None:
+    made = import_dataset(zipped({**pets(), "cats/notes.png": b"text"}), workspace)
+    document = json.loads((made.folder / "manifest.json").read_bytes())
+    (made.folder / "manifest.json").write_text(json.dumps({**document, "remains": [[0, name]]}))
+    with pytest.raises(DataError) as caught:
+        read_manifest(made.folder)
+    assert caught.value.code == "dataset.damaged"
 
 
 def test_names_that_say_another_type_are_told_by_pair_and_count(

@@ -21,6 +21,7 @@ STEPS: list[Step] = [
     Begun("猫/1.png", "10-abc"),
     Outcome("10-abc", Candidate("猫/1.png", "猫", "train", SHA, Facts(12, 10, "png", ("rotated",), b"\0\xff"))),
     Outcome("11-abd", Skipped("cats/2.png", "image.damaged", {"name": "cats/2.png"})),
+    Outcome("11-abe", Skipped("cats/3.png", "image.damaged", {"name": "cats/3.png"}, SHA)),
     Outcome("", Candidate("dogs/3.jpg", "dogs", None, SHA, Facts(8, 8, "jpg", ()))),
     Failure("data.no_space", {"name": "set.zip", "size": "1 GB", "free": "1 MB"}),
     Done(),
@@ -68,6 +69,7 @@ def test_a_journal_that_was_cut_anywhere_tells_what_came_before(tmp_path_factory
         ["taken", "a", "", "cats", None, SHA, "wide", 1, "png", [], ""],
         ["taken", "a", "", "cats", None, SHA, 1, 1, "png", []],
         ["taken", "a", "", "cats", None, SHA, 1, 1, "png", [], "no base64"],
+        ["skipped", "a", "", "image.damaged", {}, "../../etc/passwd"],
         ["head", "a"], ["done", 1], ["run", "rm"], [], {}, 7, None,
     ],
 )  # fmt: skip

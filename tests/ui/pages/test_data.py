@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.dataset import Dataset
+from core.dataset import Dataset, Skipped
 from core.dataset.record import in_groups
 from core.recipe import Recipe
 from core.words import catalogue
@@ -145,6 +145,22 @@ def test_the_table_of_what_was_left_out_speaks_both_languages(flowers: str, draw
     at = draw("data", lang="zh")
     table = table_with(chosen(at, flowers), "文件")
     assert list(table.columns) == ["文件", "原因", "怎么办"]
+
+
+def test_what_can_be_seen_of_refused_files_is_shown_with_name_and_reason(
+    flowers: str, draw: Draw, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = services.dataset(flowers)
+    refused = Skipped("daisy/cut.jpg", "image.damaged", {"name": "daisy/cut.jpg"}, "a" * 64)
+    data.remains(refused).write_bytes(b"small")
+    monkeypatch.setattr(services, "dataset", lambda dataset_id: replace(data, skipped=(*data.skipped, refused)))
+    (shown,) = sent(chosen(draw("data"), flowers), "data.remains")["pictures"]
+    assert shown["url"] == "data:image/webp;base64,c21hbGw="
+    assert (shown["caption"], shown["note"]) == ("daisy/cut.jpg", refused_words(refused))
+
+
+def refused_words(one: Skipped) -> str:
+    return catalogue("en")[f"error.{one.code}.cause"].format(**one.values)
 
 
 def test_a_folder_that_is_not_there_is_said_at_the_field(draw: Draw) -> None:
