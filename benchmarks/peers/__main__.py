@@ -371,7 +371,7 @@ def main() -> None:
         rows.parent.mkdir(parents=True, exist_ok=True)
         with rows.open("w", encoding="utf-8") as out:
             bench = Bench(options, out)
-            given = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+            given = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}  # rows travel
             bench.tell({"conditions": {**conditions.found(), "options": given, "sizes": sizes(options)}})
             bench.prepare()
             begin = time.monotonic()
