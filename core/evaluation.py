@@ -18,17 +18,23 @@ def softmax(logits: Floats) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def confusion(labels: Ints, predicted: Ints, classes: int) -> NDArray[np.int64]:
-    """(C, C) counts; row i, column j: images of class i called class j."""
-    flat = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes * classes)
-    return flat.reshape(classes, classes).astype(np.int64)
+def confused(labels: Ints, predicted: Ints, classes: int) -> list[tuple[int, int, int]]:
+    """(i, j, n), n > 0, ascending: n images of class i called class j."""
+    pairs, counts = np.unique(labels.astype(np.int64) * classes + predicted, return_counts=True)
+    return list(zip((pairs // classes).tolist(), (pairs % classes).tolist(), counts.tolist(), strict=True))
 
 
-def macro_f1(table: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that have images in the confusion `table`; a class never found counts 0. In [0, 1]."""
-    support, predicted, found = table.sum(axis=1), table.sum(axis=0), np.diag(table)
+def macro_f1(labels: Ints, predicted: Ints, classes: int) -> float:
+    """Mean F1 over the classes that have images; a class never found counts 0. In [0, 1]."""
+    support, named, found = _totals(labels, predicted, classes)
     some = support > 0
-    return float((2 * found[some] / (support[some] + predicted[some])).mean()) if some.any() else 0.0
+    return float((2 * found[some] / (support[some] + named[some])).mean()) if some.any() else 0.0
+
+
+def _totals(labels: Ints, predicted: Ints, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Images of each class, images called so, and those of both (C,)."""
+    of, called, right = (np.bincount(some, minlength=classes) for some in (labels, predicted, labels[labels == predicted]))
+    return of, called, right
 
 
 def cross_entropy(labels: Ints, probabilities: Floats) -> float:
@@ -44,20 +50,19 @@ def scores(labels: Ints, probabilities: Floats, classes: Sequence[str], majority
     training; always naming it is the baseline that any model should beat.
     """
     predicted = probabilities.argmax(axis=1)
-    table = confusion(labels, predicted, len(classes))
+    totals = _totals(labels, predicted, len(classes))
     return Scores(
         images=len(labels),
         loss=cross_entropy(labels, probabilities),
         accuracy=float((predicted == labels).mean()),
-        macro_f1=macro_f1(table),
-        per_class=tuple(_class_score(name, table, at) for at, name in enumerate(classes)),
-        confusion=tuple(tuple(row) for row in table.tolist()),
+        macro_f1=macro_f1(labels, predicted, len(classes)),
+        per_class=tuple(_class_score(*one) for one in zip(classes, *(some.tolist() for some in totals), strict=True)),
+        confused=tuple(confused(labels, predicted, len(classes))),
         majority_accuracy=float((labels == majority).mean()),
     )
 
 
-def _class_score(name: str, table: NDArray[np.int64], at: int) -> ClassScore:
-    support, predicted, found = int(table[at].sum()), int(table[:, at].sum()), int(table[at, at])
+def _class_score(name: str, support: int, predicted: int, found: int) -> ClassScore:
     return ClassScore(
         name=name,
         support=support,

@@ -4,9 +4,9 @@ Equal recipes and amendments on one machine give equal event streams but for `cl
 `Glance` have measured: wall time and memory.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from core.recipe import BlockRule
 
@@ -223,7 +223,7 @@ class ClassScore(BaseModel):
 
 
 class Scores(BaseModel):
-    """A classifier's figures on a set of images. `confusion[i][j]`: images of class i called class j."""
+    """A classifier's figures on a set of images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     images: int
@@ -231,8 +231,23 @@ class Scores(BaseModel):
     accuracy: float
     macro_f1: float
     per_class: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confused: tuple[tuple[int, int, int], ...] = Field(
+        description="(i, j, n), n > 0, ascending: n images of class i were called class j. All other pairs were never met."
+    )
     majority_accuracy: float = Field(description="Accuracy of always naming the class most frequent in training.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_matrix(cls, said: Any) -> Any:
+        """Earlier runs wrote `confusion`, all of the matrix, zeros too: with 10,000 classes that would be 200 MB."""
+        if not isinstance(said, dict) or "confusion" not in said:
+            return said
+        rest = {name: value for name, value in said.items() if name != "confusion"}
+        try:
+            rows = enumerate(said["confusion"])
+            return {**rest, "confused": [(i, j, n) for i, row in rows for j, n in enumerate(row) if n]}
+        except TypeError as error:
+            raise ValueError("confusion is no matrix") from error
 
 
 class Tested(_Event):

@@ -7,11 +7,14 @@ import math
 from typing import Any
 
 from core.errors import ThawError
-from core.events import EpochDone, Tested
+from core.events import EpochDone, Scores, Tested
 from core.history import History
 from core.store import RunStore
 from core.words import say
 from core.workspace import Workspace
+
+WHOLE = 100
+"""Up to so many classes the confusion matrix is given with its zeros, too."""
 
 
 def report(
@@ -109,4 +112,18 @@ def _test(tested: Tested | None) -> dict[str, Any] | None:
     """The scores of the restored best model; `split` says on what, for a set without test images is measured on `val`."""
     if tested is None:
         return None
-    return {"split": tested.split, "epoch": tested.epoch, **tested.scores.model_dump(mode="json")}
+    scores = tested.scores
+    return {
+        "split": tested.split,
+        "epoch": tested.epoch,
+        **scores.model_dump(mode="json"),
+        "confusion": _matrix(scores) if len(scores.per_class) <= WHOLE else None,
+    }
+
+
+def _matrix(scores: Scores) -> list[list[int]]:
+    """Row i, column j: images of class i called class j."""
+    table = [[0] * len(scores.per_class) for _ in scores.per_class]
+    for i, j, n in scores.confused:
+        table[i][j] = n
+    return table

@@ -5,8 +5,10 @@ import pytest
 import sklearn.metrics as sk
 import torch
 import torchmetrics.functional.classification as tm
+from pydantic import ValidationError
 
-from core.evaluation import confusion, cross_entropy, scores, softmax
+from core.evaluation import confused, cross_entropy, scores, softmax
+from core.events import Scores
 
 CLASSES = tuple("abcde")
 
@@ -30,7 +32,7 @@ def test_figures_agree_with_scikit_learn_and_torchmetrics(seed: int) -> None:
     assert got.accuracy == pytest.approx(sk.accuracy_score(labels, predicted))
     assert got.loss == pytest.approx(sk.log_loss(labels, probabilities))
     assert got.macro_f1 == pytest.approx(sk.f1_score(labels, predicted, average="macro"))
-    assert got.confusion == tuple(map(tuple, sk.confusion_matrix(labels, predicted).tolist()))
+    assert matrix(got) == sk.confusion_matrix(labels, predicted).tolist()
     assert [c.precision for c in got.per_class] == pytest.approx(precision)
     assert [c.recall for c in got.per_class] == pytest.approx(recall)
     assert [c.f1 for c in got.per_class] == pytest.approx(f1)
@@ -72,8 +74,37 @@ def test_what_is_not_defined_is_none_and_classes_without_images_do_not_count() -
 
 
 def test_of_equal_probabilities_the_first_class_is_the_answer() -> None:
-    assert scores(np.array([0, 1]), np.full((2, 2), 0.5), ("a", "b"), majority=0).confusion == ((1, 0), (1, 0))
+    assert scores(np.array([0, 1]), np.full((2, 2), 0.5), ("a", "b"), majority=0).confused == ((0, 0, 1), (1, 0, 1))
 
 
-def test_confusion_counts_rows_as_truth() -> None:
-    assert confusion(np.array([0, 0, 2]), np.array([1, 1, 2]), 3).tolist() == [[0, 2, 0], [0, 0, 0], [0, 0, 1]]
+def test_confused_counts_pairs_that_were_met_truth_first() -> None:
+    assert confused(np.array([0, 0, 2]), np.array([1, 1, 2]), 3) == [(0, 1, 2), (2, 2, 1)]
+
+
+def test_figures_of_ten_thousand_classes_take_no_matrix() -> None:
+    """The matrix alone would be 200 MB of text and 800 MB in memory."""
+    labels = np.repeat(np.arange(10_000), 2)
+    named = np.random.default_rng(0).permutation(labels)
+    pairs = confused(labels, named, 10_000)
+    assert sum(n for *_, n in pairs) == 20_000
+    assert len(pairs) <= 20_000
+    few = scores(np.array([0]), np.array([[1.0]]), ("only",), majority=0)
+    assert len(few.model_copy(update={"confused": tuple(pairs)}).model_dump_json()) < 400_000
+
+
+def test_figures_written_with_a_whole_matrix_can_still_be_read() -> None:
+    labels, logits = answers(3)
+    now = scores(labels, softmax(logits), CLASSES, majority=0)
+    then = {**now.model_dump(mode="json"), "confusion": matrix(now)}
+    del then["confused"]
+    assert Scores.model_validate(then) == now
+    for wrong in (7, [1, 2], None):
+        with pytest.raises(ValidationError):
+            Scores.model_validate({**then, "confusion": wrong})
+
+
+def matrix(got: Scores) -> list[list[int]]:
+    table = np.zeros((len(got.per_class),) * 2, int)
+    for i, j, n in got.confused:
+        table[i, j] = n
+    return table.tolist()

@@ -54,7 +54,7 @@ def _sides(run: Run, tested: Tested, cell: Cell) -> None:
     if view == "matrix":
         st.caption(t("results.matrix.how"))
         confusion(
-            scores.confusion,
+            scores.confused,
             [one.name for one in scores.per_class],
             key=state.key("results", "matrix", run.id),
             words=words("confusion."),

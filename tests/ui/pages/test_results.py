@@ -56,7 +56,8 @@ def test_the_matrix_is_given_counts_and_names_as_data(trained: Trained, page: Pa
     run = trained()
     given = sent(page("results"), f"results.matrix.{run.id}")
     assert given["counts"] == [[4, 2, 0], [0, 3, 0], [1, 0, 2]]
-    assert given["classes"] == ["nought *bold*", "<img onerror=alert(1)>", "猫 :smile:"]
+    assert list(given["names"].values()) == ["nought *bold*", "<img onerror=alert(1)>", "猫 :smile:"]
+    assert given["totals"] == {"0": 6, "1": 3, "2": 3}
     assert given["pairs"] == [[0, 1, 2], [2, 0, 1]]
     assert given["chosen"] is None
 

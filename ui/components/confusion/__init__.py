@@ -3,8 +3,10 @@
 Knows counts and names; nothing of pictures. Of many classes it shows those that are confused most.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -29,10 +31,12 @@ _mount = st.components.v2.component(
 
 Cell = tuple[int, int]
 """(class of the picture, class that the model named), as indices."""
+Count = tuple[int, int, int]
+"""A cell and its pictures; one that has none is left out."""
 
 
 def confusion(
-    counts: Sequence[Sequence[int]],
+    confused: Sequence[Count],
     classes: Sequence[str],
     *,
     key: str,
@@ -40,7 +44,7 @@ def confusion(
     chosen: Cell | None = None,
     on_open: Callable[[Cell], None],
 ) -> None:
-    """Show `counts[i][j]`, the pictures of class i called class j, and mark `chosen`.
+    """Show `confused`, the pictures of class i called class j, and mark `chosen`. The browser gets what it shows, no more.
 
     `on_open` is told the cell that was clicked, before the run that follows.
     `words`: `corner_true`, `corner_said`, `cell`, `cell.one`, `shown`, `pairs`, `pair`, `label`.
@@ -53,30 +57,50 @@ def confusion(
 
     _mount(
         key=key,
-        data={
-            "classes": list(classes),
-            "counts": [list(row) for row in counts],
-            "shown": most_confused(counts),
-            "pairs": worst_pairs(counts),
-            "chosen": list(chosen) if chosen else None,
-            "words": dict(words),
-        },
+        data={**shown(confused, classes), "chosen": list(chosen) if chosen else None, "words": dict(words)},
         on_cell_change=opened,
     )
 
 
-def most_confused(counts: Sequence[Sequence[int]]) -> list[int]:
+def shown(confused: Sequence[Count], classes: Sequence[str]) -> dict[str, Any]:
+    """What the table shows: `shown`, indices of its classes; their `counts`, row by row; `pairs`; how many classes in `all`.
+
+    `names` and `totals`, the pictures of a class, are by index and hold the classes of the table and of the pairs.
+    """
+    chosen, pairs = most_confused(confused, len(classes)), worst_pairs(confused)
+    place = {at: row for row, at in enumerate(chosen)}
+    counts = [[0] * len(chosen) for _ in chosen]
+    totals: Counter[int] = Counter()
+    for i, j, n in confused:
+        totals[i] += n
+        if i in place and j in place:
+            counts[place[i]][place[j]] = n
+    told = sorted({*chosen, *(at for i, j, _ in pairs for at in (i, j))})
+    return {
+        "shown": chosen,
+        "counts": counts,
+        "pairs": pairs,
+        "all": len(classes),
+        "names": {str(at): classes[at] for at in told},
+        "totals": {str(at): totals[at] for at in told},
+    }
+
+
+def most_confused(confused: Sequence[Count], size: int) -> list[int]:
     """Indices of the classes to show, in their order: all, or the `SHOWN` that take part in most mistakes."""
-    size = len(counts)
     if size <= MOST:
         return list(range(size))
-    wrong = [sum(counts[i][j] + counts[j][i] for j in range(size) if j != i) for i in range(size)]
+    wrong: Counter[int] = Counter()
+    for i, j, n in confused:
+        if i != j:
+            wrong[i] += n
+            wrong[j] += n
     return sorted(sorted(range(size), key=lambda i: (-wrong[i], i))[:SHOWN])
 
 
-def worst_pairs(counts: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
-    """(class, named, pictures) of the most frequent mistakes, the worst first."""
-    wrong = [(i, j, n) for i, row in enumerate(counts) for j, n in enumerate(row) if i != j and n > 0]
+def worst_pairs(confused: Sequence[Count]) -> list[Count]:
+    """The most frequent mistakes, the worst first."""
+    wrong = [(i, j, n) for i, j, n in confused if i != j]
     return sorted(wrong, key=lambda pair: (-pair[2], pair[0], pair[1]))[:PAIRS]
 
 

@@ -48,7 +48,7 @@ class Mount {
   adopt({ data, setTriggerValue }) {
     this.send = setTriggerValue
     const colors = TONES.map(name => rgb(getComputedStyle(this.table).getPropertyValue(`--st-${name}-color`)))
-    const said = JSON.stringify([data.classes, data.counts, data.shown, data.words, colors])
+    const said = JSON.stringify([data.names, data.counts, data.shown, data.pairs, data.words, colors])
     this.data = data
     if (said !== this.drawn) {
       this.drawn = said
@@ -62,7 +62,7 @@ class Mount {
   }
 
   draw() {
-    const { classes, counts, shown, words } = this.data
+    const { names, counts, totals, shown, words } = this.data
     const head = make("tr")
     const corner = make("td", "corner")
     corner.append(make("span", "", words.corner_said), make("span", "", words.corner_true))
@@ -70,20 +70,20 @@ class Mount {
     for (const j of shown) {
       const th = make("th", "column")
       th.scope = "col"
-      const name = make("span", "", classes[j])
-      name.title = classes[j]
+      const name = make("span", "", names[j])
+      name.title = names[j]
       th.append(name)
       head.append(th)
     }
     this.cells = shown.map((i, y) => {
-      const total = counts[i].reduce((sum, n) => sum + n, 0)
+      const total = totals[i]
       return shown.map((j, x) => {
-        const n = counts[i][j]
+        const n = counts[y][x]
         const share = total ? n / total : 0
         const button = make("button", i === j ? "right" : "wrong", n)
         button.type = "button"
         button.tabIndex = -1
-        const text = fill(words, "cell", { n, total, true: classes[i], said: classes[j] })
+        const text = fill(words, "cell", { n, total, true: names[i], said: names[j] })
         button.setAttribute("aria-label", text)
         button.title = text
         // a few mistakes among many right answers must still be seen: the root of the share, not the share
@@ -100,8 +100,8 @@ class Mount {
       const row = make("tr")
       const th = make("th", "row")
       th.scope = "row"
-      const name = make("span", "", classes[i])
-      name.title = classes[i]
+      const name = make("span", "", names[i])
+      name.title = names[i]
       th.append(name)
       row.append(th)
       for (const button of this.cells[y]) {
@@ -120,7 +120,7 @@ class Mount {
     this.table.onkeydown = event => this.key(event)
     if (this.at[0] >= shown.length || this.at[1] >= shown.length) this.at = [0, 0]
 
-    this.note.textContent = shown.length < classes.length ? fill(words, "shown", { n: shown.length, all: classes.length }) : ""
+    this.note.textContent = shown.length < this.data.all ? fill(words, "shown", { n: shown.length, all: this.data.all }) : ""
     this.note.hidden = !this.note.textContent
     this.pairs.hidden = !this.data.pairs.length
     this.pairs.setAttribute("aria-label", words.pairs)
@@ -128,8 +128,8 @@ class Mount {
     for (const [i, j, n] of this.data.pairs) {
       const button = make("button")
       button.type = "button"
-      button.title = fill(words, "cell", { n, total: counts[i].reduce((sum, m) => sum + m, 0), true: classes[i], said: classes[j] })
-      button.append(make("span", "names", fill(words, "pair", { true: classes[i], said: classes[j] })), make("b", "", n))
+      button.title = fill(words, "cell", { n, total: totals[i], true: names[i], said: names[j] })
+      button.append(make("span", "names", fill(words, "pair", { true: names[i], said: names[j] })), make("b", "", n))
       button.onclick = () => this.tell(i, j)
       button.dataset.cell = `${i},${j}`
       this.pairs.append(button)
@@ -152,9 +152,9 @@ class Mount {
 
   // Cells as large as the width allows; below 22 pixels the table scrolls instead.
   size() {
-    const { classes, shown } = this.data
+    const { names: called, shown } = this.data
     const width = this.scroll.clientWidth || 600
-    const widest = Math.max(...shown.map(i => this.wide(classes[i])))
+    const widest = Math.max(...shown.map(i => this.wide(called[i])))
     const names = Math.min(widest + 10, width < 460 ? 92 : 150)
     const side = Math.floor((width - Math.max(names, 86) - 16) / shown.length) - 2
     const cell = Math.min(56, Math.max(22, side))
@@ -215,7 +215,7 @@ class Mount {
     const { shown, counts } = this.data
     this.at = [y, x]
     this.stop()
-    if (counts[shown[y]][shown[x]]) this.tell(shown[y], shown[x])
+    if (counts[y][x]) this.tell(shown[y], shown[x])
   }
 
   tell(i, j) {
