@@ -127,14 +127,15 @@ def _imports(workspace: Workspace) -> bool:
 def _leaves(server: Server, rng: random.Random, proof: Proof) -> None:
     begin = time.monotonic()
     server.terminate()
-    if rng.random() < 0.5:
-        time.sleep(rng.random() * 0.5)
-        if server.alive():
-            server.terminate()
-            proof.figures["second_signals"] += 1
+    time.sleep(rng.random() * 0.5)
+    if twice := rng.random() < 0.5 and server.alive():
+        server.terminate()
+        proof.figures["second_signals"] += 1
     may = LEAVE_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     if not server.wait(may):
         proof.faults.append(f"the server lives {may:.0f} s after SIGTERM")
+    if not twice and server.status():
+        proof.faults.append(f"the server has ended with status {server.status()}")
     seconds = time.monotonic() - begin
     proof.figures["slowest_to_leave"] = max(proof.figures["slowest_to_leave"], round(seconds, 1))
 

@@ -64,6 +64,10 @@ class Server:
             self._process.wait(seconds)
         return not self.alive()
 
+    def status(self) -> int | None:
+        """How it has ended; None while it lives."""
+        return self._process.poll()
+
     def kill(self) -> None:
         """SIGKILL."""
         if self.alive():
@@ -88,7 +92,7 @@ class Server:
         from websockets.sync.client import connect
 
         url = f"ws://127.0.0.1:{self.port}/_stcore/stream"
-        return connect(url, origin=f"http://127.0.0.1:{self.port}", max_size=2**26, open_timeout=60)  # type: ignore[arg-type]
+        return connect(url, origin=f"http://127.0.0.1:{self.port}", max_size=2**26, open_timeout=60, close_timeout=1)  # type: ignore[arg-type]
 
     def upload(self, ticket: str, name: str, data: bytes) -> int:
         """The status that a file is answered with."""

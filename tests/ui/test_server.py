@@ -249,8 +249,8 @@ def test_a_second_server_on_a_workspace_ends_in_words(tmp_path: Path) -> None:
 # --- its life -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_one_line_serves_guarded_pages_and_goes_when_told(tmp_path: Path, end: signal.Signals) -> None:
+def test_it_says_one_line_serves_guarded_pages_and_goes_when_told(tmp_path: Path) -> None:
+    """By Ctrl-C here, by SIGTERM in tests/nightly/test_restart.py."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("thaw")), "ui", "--no-browser", "--port", str(port)]
     (tmp_path / "uploads").mkdir()
@@ -268,7 +268,7 @@ def test_it_says_one_line_serves_guarded_pages_and_goes_when_told(tmp_path: Path
         assert get(port, "/_stcore/health", Host=f"evil.example:{port}")[0] == 403
         assert list((tmp_path / "uploads").iterdir()) == []
     finally:
-        process.send_signal(end)
+        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 0
     assert out == f"Thaw is ready: http://127.0.0.1:{port}  (workspace: {tmp_path})\n"
