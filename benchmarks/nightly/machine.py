@@ -3,13 +3,17 @@
 import random
 import shutil
 import tempfile
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.nightly.proof import Proof, many
 from core import checkpoint
+from core.drive import take_slot
 from core.errors import StoreError
 from core.events import Discard, Ended, Pause, Saved, StepDone, Stop
+from core.locks import Hold
 from core.recipe import Recipe
 from core.run import BEFORE, RESUMABLE, STATES, State
 from core.store import RunStore
@@ -18,6 +22,7 @@ from core.workspace import Workspace, open_workspace
 SEQUENCES, LENGTH, TOGETHER = 10_000, 14, 40
 OUTCOMES = ("finished", "stopped", "paused", "interrupted", "discarded", "failed")
 OVER = ("finished", "discarded")
+DEVICES = ("cpu", "cuda:1")
 ACTS = (
     "create", "claim", "claim", "steps", "steps", "save", "save", "end", "end", "requeue", "move", "send", "take", "bin",
     "crash",
@@ -31,6 +36,7 @@ class Known:
     state: State
     owner: int
     """Which of the two processes."""
+    device: str
     deleted: bool = False
     steps: int = 0
     commands: list[str] = field(default_factory=list)
@@ -46,6 +52,8 @@ class House:
         self.workspace, self.rng = workspace, rng
         self.stores = [RunStore(workspace), RunStore(workspace)]
         self.known: dict[str, Known] = {}
+        self.slots: dict[str, Hold] = {}
+        """Of the runs at work."""
         self.faults: list[str] = []
         self.done: list[str] = []
 
@@ -53,6 +61,8 @@ class House:
         """A new sequence; the runs of old ones are over."""
         for store in self.stores:
             store.close()
+        for run_id in list(self.slots):
+            self.slots.pop(run_id).release()
         self.stores = [RunStore(self.workspace), RunStore(self.workspace)]
         self.known, self.done = {}, []
 
@@ -70,14 +80,23 @@ class House:
         getattr(self, f"_{op}")(who, self.stores[who], run_id)
 
     def _create(self, who: int, store: RunStore, _: str) -> None:
-        self.known[store.create(Recipe(name="x")).id] = Known("queued", who)
+        device = self.rng.choice(DEVICES)
+        self.known[store.create(Recipe(name="x", device=device)).id] = Known("queued", who, device)
 
     def _claim(self, who: int, store: RunStore, run_id: str) -> None:
         run = self.known[run_id]
+        hold: Hold | None = None
+        with suppress(StoreError):
+            hold = take_slot(store, run.device)
+        self.expect("slot", hold is None, run.device in (self.known[other].device for other in self.slots))
+        if hold is None:
+            return
         wins = run.state == "queued" and run.owner == who and not run.deleted
         self.expect("claim", store.transition(run_id, "running", allowed={"queued"}), wins)
         if wins:
-            run.state = "running"
+            run.state, self.slots[run_id] = "running", hold
+        else:
+            hold.release()
 
     def _steps(self, who: int, store: RunStore, run_id: str) -> None:
         run = self.known[run_id]
@@ -107,6 +126,7 @@ class House:
         self.expect(f"end {outcome}", store.end(run_id, Ended(outcome=outcome), states={"running"}), may)  # type: ignore[arg-type]
         if may:
             run.state, run.commands = outcome, []  # type: ignore[assignment]
+            self.slots.pop(run_id).release()
 
     def _requeue(self, who: int, store: RunStore, run_id: str) -> None:
         run = self.known[run_id]
@@ -163,6 +183,8 @@ class House:
             if run.owner == who and run.state == "running" and run.steps > run.saved_step and self.rng.random() < 0.3:
                 self._written(store, run_id)
         store.close()
+        for run_id in [run_id for run_id in self.slots if self.known[run_id].owner == who]:
+            self.slots.pop(run_id).release()  # as the system does
         self.stores[who] = RunStore(self.workspace)
         self.stores[1 - who].recover()
         taker = self.rng.randrange(2)
@@ -185,6 +207,8 @@ class House:
             if run.state in OVER:
                 for new in STATES:
                     self.expect(f"leave {run.state}", store.transition(run_id, new), False)
+        live = Counter(run.recipe.device for run in store.runs() if run.state == "running")
+        self.expect("most live on a device", max(live.values(), default=0) > 1, False)
         with store._database.read() as db:
             seqs = [row[0] for row in db.execute("SELECT seq FROM event ORDER BY seq")]
         self.expect("event numbers", seqs, list(range(1, len(seqs) + 1)))
