@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from core.dataset import Dataset, Item, import_dataset, open_imported, split
+from core.dataset import Dataset, Item, import_dataset, likeness, open_imported, split
 from core.dataset.likeness import groups
 from core.dataset.record import MANIFEST, SPLITS, fingerprint, in_groups
 from core.errors import DataError
@@ -60,6 +60,18 @@ def test_unrelated_pictures_are_no_copies(others: list[bytes]) -> None:
 def test_a_copy_is_known_whatever_was_done_to_it(others: list[bytes], how: str) -> None:
     copies = [sketch(COPIES[how](drawn(number))) for number in range(20)]
     assert groups([*others, *copies]) == [[number, 200 + number] for number in range(20)]
+
+
+def test_a_large_set_is_searched_faster_and_gives_the_same(others: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [sketch(copy(drawn(number))) for number, copy in enumerate(COPIES.values())]
+    found = groups([*others, *copies])
+    looked_at: list[int] = []
+    perhaps = likeness._perhaps
+    monkeypatch.setattr(likeness, "_perhaps", lambda *given: looked_at.extend(perhaps(*given)) or np.array(looked_at))
+    monkeypatch.setattr(likeness, "FEW", 0)
+    monkeypatch.setattr(likeness, "TOGETHER", 1000)
+    assert groups([*others, *copies]) == found == [[number, 200 + number] for number in range(len(COPIES))]
+    assert len(looked_at) < 30
 
 
 def test_copies_of_a_copy_are_one_group(others: list[bytes]) -> None:
