@@ -213,6 +213,7 @@ class RunStore:
     def create(self, recipe: Recipe, *, owner: str = "") -> Run:
         """A new run of `owner` in state `queued`. Without a name it is called after backbone, strategy and number."""
         run_id, now = new_id(), _now()
+        folder = self.folder(run_id)  # first: whoever hears that there is none finds none in the list
         with self._database.write() as db:
             number = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM run").fetchone()[0]
             name = recipe.name.strip() or f"{recipe.backbone}-{recipe.strategy}-{number}"
@@ -221,7 +222,7 @@ class RunStore:
                 "VALUES (?, ?, ?, 'queued', ?, (SELECT coalesce(max(place), 0) + 1 FROM run), ?, ?)",
                 (run_id, name, durable.sealed(recipe.to_json().encode()).decode(), self.boot, now, owner),
             )
-        recovery.write_run_file(self.folder(run_id), run_id=run_id, name=name, created=now, recipe=recipe, owner=owner)
+        recovery.write_run_file(folder, run_id=run_id, name=name, created=now, recipe=recipe, owner=owner)
         return self.run(run_id)
 
     def transition(self, run_id: str, new: State, *, allowed: Collection[State] | None = None) -> bool:
