@@ -254,6 +254,9 @@ def _check_port(address: str, port: int) -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> Never:
+    """Everything is saved by now; who says it once more does not disturb the interpreter going down."""
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)
     raise SystemExit(0)
 
 

@@ -107,7 +107,7 @@ class Server:
     def unhandled(self) -> list[str]:
         """Tracebacks: what it wrote to its terminal, and what no page caught."""
         texts = [file.read_text("utf-8", errors="replace") for file in self._told if file.exists()]
-        return [UNHANDLED + part[:1500] for text in texts for part in text.split(UNHANDLED)[1:]]
+        return [UNHANDLED + part[:6000] for text in texts for part in text.split(UNHANDLED)[1:]]
 
 
 def rerun(page: str) -> bytes:
