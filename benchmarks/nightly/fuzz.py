@@ -43,8 +43,9 @@ Target = Callable[[bytes], None]
 
 def image(data: bytes) -> None:
     """Everything that is done to a picture that a person brings."""
-    from core.images import decode, inspect
+    from core.images import decode, inspect, remains
 
+    remains(data, 96)
     with contextlib.suppress(ThawError):
         inspect(data, name="x")
         decode(data, 32, "pad")
