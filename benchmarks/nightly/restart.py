@@ -23,6 +23,7 @@ from core.store import RunStore
 from core.workspace import Workspace
 
 ROUNDS = 50
+SLOW = "benchmarks.nightly.slow"
 MOMENTS = ("save", "import", "step", "validation")
 LEAVE_SECONDS = 10.0
 """Docker kills after that. Judged as if the cores were ours alone: in a queue of processes everything takes longer."""
@@ -55,17 +56,17 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
     rng = random.Random(seed)
     proof = Proof("restart", {"rounds": 0, "second_signals": 0, "steps": 0, "steps_lost": 0, "slowest_to_leave": 0.0})
     workspace, run_id = _scene(folder / "w")
-    os.environ[TOLD] = str(folder / "told.txt")
-    Path(os.environ[TOLD]).touch()
+    told = folder / "told.txt"
+    told.touch()
     for number in range(many(ROUNDS, scale)):
         moment = MOMENTS[number % len(MOMENTS)]
         if moment == "import":
             _leave_import(workspace, folder)
-        with Server(workspace, "benchmarks.nightly.slow") as server:
+        with Server(workspace, SLOW, **{TOLD: str(told)}) as server:
             _went_on(workspace, run_id, proof)
             with server.session() as session:
                 session.send(rerun("train"))
-                _await(moment, workspace, rng, proof)
+                _await(moment, told, workspace, rng, proof)
                 before = _look(workspace, run_id)
                 _leaves(server, rng, proof)
             proof.faults += server.unhandled()
@@ -73,7 +74,7 @@ def prove(scale: float, seed: int, folder: Path) -> Proof:
         proof.figures["rounds"] += 1
         if proof.faults:
             return proof
-    with Server(workspace, "benchmarks.nightly.slow"):
+    with Server(workspace, SLOW, **{TOLD: str(told)}):
         _went_on(workspace, run_id, proof)
         _imports_came_to_an_end(workspace, folder, proof)
     proof.figures["steps"] = len(_look(workspace, run_id).steps)
@@ -104,9 +105,9 @@ def _leave_import(workspace: Workspace, folder: Path) -> None:
         import_dataset(file, workspace, cancelled=cut_short)
 
 
-def _await(moment: str, workspace: Workspace, rng: random.Random, proof: Proof) -> None:
+def _await(moment: str, told: Path, workspace: Workspace, rng: random.Random, proof: Proof) -> None:
     """Until the server is in the middle of it."""
-    told, end = Path(os.environ[TOLD]), time.monotonic() + GO_ON_SECONDS
+    end = time.monotonic() + GO_ON_SECONDS
     begin = told.stat().st_size
     word = "step" if moment == "import" else moment
     while not told.read_bytes()[begin:].endswith(f"{word}\n".encode()):

@@ -26,7 +26,7 @@ _TOKEN = re.compile(rb'"token": ?"([\w-]{32})"')
 class Server:
     """Use as a context: it answers inside, and is killed at the end if it still lives."""
 
-    def __init__(self, workspace: Workspace, module: str = "core.cli") -> None:
+    def __init__(self, workspace: Workspace, module: str = "core.cli", **environment: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -35,8 +35,8 @@ class Server:
         self._told = (workspace.root / "server.txt", workspace.root / log.NAME)
         self._begin = self._told[0].stat().st_size if self._told[0].exists() else 0
         self._out = self._told[0].open("ab")
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._out, stderr=self._out,
-                                         env={**os.environ, "OMP_NUM_THREADS": "1", "THAW_LANGUAGE": "en"})  # fmt: skip
+        about = {**os.environ, "OMP_NUM_THREADS": "1", "THAW_LANGUAGE": "en", **environment}
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=self._out, stderr=self._out, env=about)
         self.pid = self._process.pid
 
     def __enter__(self) -> "Server":
