@@ -3,9 +3,10 @@
 A cut may come after any call. Of what was not flushed any part may be on the disk, in any order, some writes only in half; a
 new name is there only if its folder was flushed. Each such disk is opened as the next start opens it: everything that had
 been acknowledged by then must be there. Three protocols that are wrong on purpose must be caught, else the proof proves
-nothing; a fourth leaves SQLite's own flushes out.
+nothing; a fourth leaves SQLite's own flushes out, a fifth that of the folder into which a data set is published.
 
-With strace the recording is of a real process, its database included; without it, of the calls that Python makes.
+With strace the recording is of a real process, its database and a data set included; without it, of the calls that Python
+makes.
 """
 
 import ast
@@ -20,31 +21,44 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.nightly.nursery import ROOT
 from benchmarks.nightly.proof import Proof, many
+from benchmarks.nightly.scene import picture
 from core import checkpoint
+from core.dataset.edits import read_edits
+from core.dataset.record import read_manifest
 from core.errors import ThawError
 from core.store import RunStore
-from core.workspace import open_workspace
+from core.workspace import Workspace, open_workspace
 
 STATES = 6000
-MUTANTS = ("no flush of the file", "no flush of the folder", "overwritten in place", "database without flushes")
-CALLS = "openat,mkdir,write,pwrite64,fsync,fdatasync,rename,unlink,ftruncate,close"
+MUTANTS = (
+    "no flush of the file",
+    "no flush of the folder",
+    "overwritten in place",
+    "database without flushes",
+    "set without flushes",
+)
+CALLS = "openat,mkdir,write,pwrite64,fsync,fdatasync,sync,rename,unlink,ftruncate,close"
 SECTOR = 512
 
 Op = tuple[Any, ...]
-"""('mkdir', path) ('link', path) ('write', path, offset, bytes) ('size', path, n) ('sync', path) ('rename', a, b)
-('unlink', path) ('ack', values)"""
+"""('mkdir', path) ('link', path) ('write', path, offset, bytes) ('size', path, n) ('sync', path or '' for all)
+('rename', a, b) ('unlink', path) ('ack', values)"""
 
 
 # --- the process that is recorded -------------------------------------------------------------------------------------
 
 
-def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
-    """A run with its events and checkpoints, old ones pruned, a second start; each acknowledgement is told to `acks`."""
+def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None], *, traced: bool) -> None:
+    """A run with its events and checkpoints, old ones pruned, a second start; each acknowledgement is told to `acks`.
+
+    If `traced` a data set too, and a decision about it: they are written by calls that Python does not tell.
+    """
     import torch
 
     from core import durable
@@ -60,6 +74,8 @@ def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
         checkpoint.free_name = lambda folder, step: "step-00000001.ckpt"
         checkpoint.write_durably = _in_place  # type: ignore[assignment]
     workspace = open_workspace(root)
+    if traced:
+        _bring(workspace, mutant, acks)
     store = RunStore(workspace)
     if mutant == "database without flushes":
         store._database._writer.execute("PRAGMA synchronous=OFF")
@@ -87,6 +103,22 @@ def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None]) -> None:
     store = RunStore(workspace)
     acks(["event", run.id, store.append(run.id, [StepDone(step=99, epoch=2, loss=0.5, correct=1, images=2, lr=0.1)])])
     store.close()
+
+
+def _bring(workspace: Workspace, mutant: str, acks: Callable[[list[Any]], None]) -> None:
+    """A data set of six images, then a decision. One thread reads, so that no call is told in two halves."""
+    from core.dataset import decide, importing, publishing
+    from core.dataset.taking import Labelled
+
+    right, importing.usable_cores = publishing.flush_folder, lambda: 1
+    if mutant == "set without flushes":
+        publishing.flush_folder = lambda folder: None
+    files = [Labelled(f"{n % 2}/{n}.png", f"{n % 2}", None, partial(picture, n % 2, n, 8)) for n in range(6)]
+    made = importing.build(files, workspace, name="cut", source="cut.zip")
+    publishing.flush_folder = right
+    acks(["set", made.id, 6])
+    decide(made, "exclude", [made.items[0].sha256])
+    acks(["edit", made.id, 1])
 
 
 class _Without:
@@ -164,6 +196,8 @@ def _of_strace(log: Path, root: Path, acks: Path) -> Iterator[Op]:
                     seen.add(texts[0])
                 elif "O_TRUNC" in given.decode("latin-1"):
                     yield ("size", texts[0], 0)
+        elif call == "sync":
+            yield ("sync", "")
         elif call == "mkdir" and texts[0].startswith(str(root)):
             yield ("mkdir", texts[0])
         elif call == "rename" and texts[0].startswith(str(root)):
@@ -284,7 +318,7 @@ class Disk:
             self.now[op[1]] = len(self.inodes) - 1
             self.pending.append(("link", op[1], self.now[op[1]]))
         elif kind == "rename":
-            self.now[op[2]] = self.now.pop(op[1])
+            _moved(self.now, op[1], op[2], self.now[op[1]])
             self.pending.append(("rename", op[1], op[2], self.now[op[2]]))
         elif kind == "unlink" and op[1] in self.now:
             del self.now[op[1]]
@@ -295,6 +329,13 @@ class Disk:
             self._sync(op[1])
 
     def _sync(self, path: str) -> None:
+        if not path:
+            for name in [name for name, inode in self.now.items() if inode >= 0]:
+                self._sync(name)
+            for op in self.pending:
+                _entry(self.safe, op)
+            self.pending = []
+            return
         inode = self.now.get(path)
         if inode is not None and inode >= 0:
             self.inodes[inode].safe = _content(self.inodes[inode].safe, self.inodes[inode].pending)
@@ -333,8 +374,15 @@ def _entry(names: dict[str, int], op: Op) -> None:
     elif op[0] == "unlink":
         names.pop(op[1], None)
     else:
-        names.pop(op[1], None)
-        names[op[2]] = op[3]
+        _moved(names, op[1], op[2], op[3])
+
+
+def _moved(names: dict[str, int], before: str, after: str, inode: int) -> None:
+    """A name becomes another one, and with a folder all that lies in it."""
+    names.pop(before, None)
+    names[after] = inode
+    for name in [name for name in names if inode < 0 and name.startswith(f"{before}/")]:
+        names[after + name.removeprefix(before)] = names.pop(name)
 
 
 def _content(before: bytes, ops: list[Op]) -> bytes:
@@ -395,7 +443,7 @@ def judge(files: dict[str, bytes | None], acks: list[list[Any]], root: Path, pla
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-    last = {kind: [ack for ack in acks if ack[0] == kind] for kind in ("run", "event", "saved", "state")}
+    last = {kind: [ack for ack in acks if ack[0] == kind] for kind in ("set", "edit", "run", "event", "saved", "state")}
     try:
         return _database(place, last) if database else _files(place, last)
     except ThawError as error:
@@ -403,6 +451,8 @@ def judge(files: dict[str, bytes | None], acks: list[list[Any]], root: Path, pla
 
 
 def _database(place: Path, last: dict[str, list[list[Any]]]) -> str:
+    if lost := _sets(place, last):
+        return lost
     store = RunStore(open_workspace(place))
     try:
         if store.rescued:
@@ -426,6 +476,18 @@ def _database(place: Path, last: dict[str, list[list[Any]]]) -> str:
         return ""
     finally:
         store.close()
+
+
+def _sets(place: Path, last: dict[str, list[list[Any]]]) -> str:
+    """The data sets: every image as it was, every decision."""
+    for _, set_id, images in last["set"]:
+        dataset = read_manifest(place / "datasets" / set_id)[0]
+        if len([dataset.image(item) for item in dataset.items]) != images:
+            return f"data set {set_id} is another"
+    for _, set_id, decisions in last["edit"]:
+        if len(read_edits(place / "datasets" / set_id)) < decisions:
+            return f"a decision about data set {set_id} is lost"
+    return ""
 
 
 def _files(place: Path, last: dict[str, list[list[Any]]]) -> str:
@@ -503,7 +565,7 @@ def _main(folder: str, traced: str, *mutants: str) -> None:
                 os.write(handle, json.dumps(values).encode())
 
         right = {name: getattr(checkpoint, name) for name in ("os", "flush_folder", "free_name", "write_durably")}
-        perform(root, mutant, tell)
+        perform(root, mutant, tell, traced=traced == "1")
         for name, thing in right.items():
             setattr(checkpoint, name, thing)
         if calls:
