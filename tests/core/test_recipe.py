@@ -222,3 +222,12 @@ def test_the_preset_none_changes_nothing() -> None:
 def test_presets_for_things_with_an_up_never_mirror_them() -> None:
     assert not AUGMENT_PRESETS["upright"].flip_horizontal
     assert not AUGMENT_PRESETS["upright"].flip_vertical
+
+
+@pytest.mark.parametrize("document", ['{"name": "\\ud800"}', '{"film": ["a\\udfff"]}', '{"rules": [{"path": "\\ud83d"}]}'])
+def test_half_a_character_is_refused_because_no_file_can_hold_it(document: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse(document)
+    assert (caught.value.code, caught.value.values["allowed"]) == ("recipe.invalid", "Unicode")
+    str(caught.value).encode()
+    assert parse('{"name": "\\ud83d\\ude00"}').name == "😀"
