@@ -28,6 +28,7 @@ ALLOWED = {
     "bool_type": "true, false",
     "string_pattern_mismatch": "auto, cpu, cuda, cuda:1, mps",
     "string_too_long": "… ≤ {max_length}",
+    "string_unicode": "Unicode",
     "too_long": "… ≤ {max_length}",
 }
 """What a field may be, by the kind of a mistake, in signs that need no translation. Only the device has a pattern."""
