@@ -105,41 +105,6 @@ def curves_chart(tables: Mapping[str, pd.DataFrame], column: str, labels: Labels
     return _plain(figure, height=380)
 
 
-def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> pd.DataFrame:
-    """Rows: what the images are; columns: what the model called them; values: how many."""
-    return pd.DataFrame([list(row) for row in confusion], index=list(classes), columns=list(classes))
-
-
-def confusion_chart(table: pd.DataFrame, labels: Labels) -> go.Figure:
-    """A heat map of `confusion_table`, coloured by the share of its row. Labels: `true`, `predicted`, `images`."""
-    rows = table.sum(axis=1).to_numpy().reshape(-1, 1)
-    share = table.to_numpy() / rows.clip(min=1)
-    names = [shorten(name, 18) for name in table.index]
-    places = list(range(len(names)))
-    figure = go.Figure(
-        go.Heatmap(
-            x=places,
-            y=places,
-            z=share,
-            zmin=0,
-            zmax=1,
-            text=table.to_numpy(),
-            texttemplate="%{text}" if len(names) <= 20 else None,
-            customdata=[[[true, called] for called in names] for true in names],
-            hovertemplate=f"{labels['true']}: %{{customdata[0]}}<br>{labels['predicted']}: %{{customdata[1]}}"
-            f"<br>{labels['images']}: %{{text}} (%{{z:.0%}})<extra></extra>",
-            colorscale=[[0, "rgba(74,168,224,0.06)"], [0.5, "#4aa8e0"], [1, "#1c5f9e"]],
-            showscale=False,
-            xgap=2,
-            ygap=2,
-        )
-    )
-    ticks = {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(title=labels["predicted"], side="bottom", constrain="domain", **ticks)
-    figure.update_yaxes(title=labels["true"], autorange="reversed", scaleanchor="x", constrain="domain", **ticks)
-    return _plain(figure, height=max(320, min(760, 110 + 34 * len(names))))
-
-
 def shorten(name: object, most: int = 24) -> str:
     """A name as text of a chart: at most so many of its characters, and nothing that plotly takes for a tag."""
     text = " ".join(str(name).split())

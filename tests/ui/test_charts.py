@@ -35,13 +35,6 @@ def test_curves_chart_has_a_line_a_run() -> None:
     assert [(line.name, list(line.y)) for line in figure.data] == [("a", [0.5]), ("b", [0.6])]
 
 
-def test_confusion_chart_is_coloured_by_the_share_of_the_row() -> None:
-    table = charts.confusion_table([[3, 1], [0, 0]], ["a", "b"])
-    figure = charts.confusion_chart(table, {"true": "true", "predicted": "called", "images": "pictures"})
-    assert figure.data[0].z.tolist() == [[0.75, 0.25], [0.0, 0.0]]
-    assert figure.data[0].text.tolist() == [[3, 1], [0, 0]]
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.events import Tested
 from core.run import Run
-from ui import outcomes, services, state
+from ui import names, outcomes, services, state
 from ui.components.answer import Answer, answer
 from ui.components.class_scores import class_scores
 from ui.components.confusion import confusion
@@ -55,7 +55,7 @@ def _sides(run: Run, tested: Tested, cell: Cell) -> None:
         st.caption(t("results.matrix.how"))
         confusion(
             scores.confused,
-            [one.name for one in scores.per_class],
+            [names.shown(one.name) for one in scores.per_class],
             key=state.key("results", "matrix", run.id),
             words=words("confusion."),
             chosen=(cell[0], cell[1]) if cell and cell[1] is not None else None,
@@ -132,8 +132,10 @@ def _tile(run: Run, classes: list[str], one: Prediction) -> Picture:
     share = percent(one.sure, 0)
     return Picture(
         services.thumb_url(run.recipe.dataset, one.sha256, 192),
-        classes[one.true],
-        t("results.sure", share=share) if right else t("results.mistaken", said=classes[one.predicted], share=share),
+        names.shown(classes[one.true]),
+        t("results.sure", share=share)
+        if right
+        else t("results.mistaken", said=names.shown(classes[one.predicted]), share=share),
         tone="good" if right else "bad",
     )
 
