@@ -14,6 +14,7 @@ from typing import Protocol
 from core import log, process, slot
 from core.errors import StoreError, ThawError
 from core.events import Command, Ended, Event, Measuring, Notice, Pause, Preparing, Replanned, Saved, StepDone
+from core.heavy import load_torch
 from core.locks import Hold
 from core.pace import Stopwatch
 from core.recipe import Recipe
@@ -177,6 +178,7 @@ def _fallen_back(store: RunStore, run_id: str, used: Saved | None) -> Sequence[N
 
 
 def _training() -> Train:
+    load_torch()
     from core.training import train
 
     return train

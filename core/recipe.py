@@ -47,7 +47,7 @@ class _Frozen(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _text(cls, value: Any) -> Any:
-        """JSON can spell half a character (`\\ud800`), which no file can hold."""
+        """JSON can spell half a character (a surrogate alone), which no file can hold."""
         for text in value if isinstance(value, tuple) else (value,):
             if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise PydanticCustomError("half_character", "Unicode")

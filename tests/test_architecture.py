@@ -18,6 +18,7 @@ FLOORS = {
     "durable": 2,
     "log": 2,
     "threads": 2,
+    "heavy": 2,
     "arrays": 4,
     "cut": 5,
     "digest": 4,

@@ -23,6 +23,7 @@ from PIL import Image
 
 from core.errors import StoreError, ThawError
 from core.events import Pause, Scores
+from core.heavy import load_torch
 from core.recipe import Recipe
 from core.run import ACTIVE, RESUMABLE, Run
 from ui import services
@@ -271,6 +272,7 @@ def _model(file: Path, changed: int) -> "Model":
 
 @lru_cache(maxsize=2)
 def _loaded(file: Path, changed: int) -> "Model":
+    load_torch()
     from core.model import load_model
 
     return load_model(file)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from core.dataset import Dataset
+from core.heavy import load_torch
 from core.images import decode
 from core.recipe import AUGMENT_PRESETS, Recipe
 from ui import services
@@ -37,6 +38,7 @@ def preview(recipe: Recipe, many: int = 8) -> tuple[bytes, ...]:
 
 
 def _preview(recipe: Recipe, data: Dataset, many: int) -> tuple[bytes, ...]:
+    load_torch()
     from core.augment import preview as changed
     from core.augment import working_size
 

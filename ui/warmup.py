@@ -10,8 +10,10 @@ import logging
 import threading
 import time
 
-HEAVY = ("torch", "torchvision", "torch._dynamo")
-"""torch._dynamo is imported by the first optimizer that is built; it would cost that run a second."""
+from core.heavy import load_torch
+
+LATER = "torch._dynamo"
+"""Imported by the first optimizer that is built; it would cost that run a second."""
 
 IDLE_SECONDS = 6.0
 """So long an empty server waits for its first visitor before it warms up by itself."""
@@ -44,10 +46,10 @@ def _run() -> None:
     if visited.wait(IDLE_SECONDS):
         time.sleep(VISIT_SECONDS)
     try:
-        for module in HEAVY:
-            importlib.import_module(module)
+        load_torch()
+        importlib.import_module(LATER)
     except ImportError:  # the engine will meet the same error and say it where a person sees it
-        logging.getLogger(__name__).exception("could not import %s", module)
+        logging.getLogger(__name__).exception("torch could not be imported")
     finally:
         freeze()
         done.set()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from core.backbones import bundled, download
 from core.backbones.facts import Card
 from core.errors import RecipeError
+from core.heavy import load_torch
 from core.layers import LayerTree
 from core.workspace import Workspace
 
@@ -70,6 +71,7 @@ class Source(Protocol):
 def _source(name: str) -> Source:
     if name == "bundled":
         return bundled
+    load_torch()
     from core.backbones import torchvision
 
     return torchvision
@@ -108,6 +110,7 @@ def _seen(card: Card, workspace: Workspace | None) -> Card:
 @lru_cache(maxsize=8)
 def _published(cache: Path | None) -> tuple[Card, ...]:
     def compute() -> list[dict[str, Any]]:
+        load_torch()
         from core.backbones import torchvision
 
         return [asdict(card) for card in torchvision.cards()]
@@ -136,6 +139,7 @@ def layer_tree(name: str, *, classes: int, image_size: int = 224, workspace: Wor
 @lru_cache(maxsize=64)
 def _tree(name: str, source: str, classes: int, image_size: int, cache: Path | None) -> LayerTree:
     def compute() -> dict[str, Any]:
+        load_torch()
         from core.backbones.tree import read_tree
 
         origin = _source(source)
@@ -200,6 +204,7 @@ def build(
     """
     chosen = card(name, workspace)
     chosen.check_image_size(image_size)
+    load_torch()
     from core.backbones.network import make_network
 
     return make_network(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.backbones.facts import Card
+from core.heavy import load_torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +55,7 @@ def weights_file(name: str) -> Path:
 
 def make(name: str, classes: int, image_size: int) -> "nn.Module":
     """The network with fresh weights from torch's global generator: (B, 3, S, S) to logits (B, classes)."""
+    load_torch()
     from torchvision.models.resnet import BasicBlock, ResNet
 
     model: nn.Module = ResNet(BasicBlock, list(_STAGES[name]), num_classes=classes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from core.dataset.edits import read_edits, versions
 from core.dataset.record import Dataset
 from core.examine.finding import Examination, from_dict
+from core.heavy import load_torch
 from core.workspace import Workspace
 
 
@@ -29,6 +30,7 @@ def examine(
     kept = _read(file)
     if kept is not None:
         return kept
+    load_torch()
     from core.examine.look import look
 
     found = look(dataset, workspace, progress=progress, cancelled=cancelled)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ThawError
+from core.heavy import load_torch
 from core.recipe import Recipe, parse
 from ui import warmup
 from ui.jobs import Cancelled, Job, Progress
@@ -50,6 +51,7 @@ def find_rate(recipe: Recipe, part: str | None) -> Job:
     check(recipe)
 
     def work(progress: Progress, cancelled: Cancelled) -> Any:
+        load_torch()
         from core.training.finder import find_rate as find
 
         return find(recipe, workspace=here.workspace, part=part, progress=progress, cancelled=cancelled)
@@ -76,6 +78,7 @@ def sweep_rates(recipe: Recipe) -> Job:
     check(recipe)
 
     def work(progress: Progress, cancelled: Cancelled) -> Any:
+        load_torch()
         from core.training.rates import sweep_rates as sweep
 
         return sweep(recipe, workspace=here.workspace, progress=progress, cancelled=cancelled)
