@@ -148,7 +148,8 @@ def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> D
     told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
     write_manifest(told, folder, recipe=recipe)
     for name in _remains(told):
-        os.replace(folder / name, there.folder / name)
+        with suppress(FileNotFoundError):  # lost by a power cut: a page shows nothing in its place
+            os.replace(folder / name, there.folder / name)
     os.replace(folder / MANIFEST, there.folder / MANIFEST)
     flush_folder(there.folder)
     return told
