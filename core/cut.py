@@ -6,7 +6,8 @@ to pass, with one tensor in and one out. Both halves share their modules and wei
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from torchvision.ops import StochasticDepth
 
 from core.digest import tensors_digest
 from core.layers import LayerTree
+
+_tracing = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,28 @@ def digest(half: fx.GraphModule) -> str:
 
 
 class _Tracer(fx.Tracer):
-    """Modules without children are single operations, whoever wrote them."""
+    """Modules without children are single operations, whoever wrote them.
+
+    While torch.fx traces it changes what a call of any module means, in every thread of the process: a page that predicts, a
+    run on another device. Those pass here; and one traces at a time, for two would not undo what they changed.
+    """
+
+    _thread = 0
+
+    def trace(self, root: nn.Module | Callable[..., Any], concrete_args: dict[str, Any] | None = None) -> fx.Graph:
+        with _tracing:
+            self._thread = threading.get_ident()
+            return super().trace(root, concrete_args)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return next(m.children(), None) is None or super().is_leaf_module(m, module_qualified_name)

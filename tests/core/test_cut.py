@@ -1,11 +1,14 @@
 """A network can be cut in two at its freeze boundary, and both halves together are the network."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from core.backbones import Network, build, cards, layer_tree
-from core.cut import Cuttable, Place, digest, folded
+from core.cut import Cuttable, Place, _Tracer, digest, folded
 from core.layers import LayerTree
 from core.optim import apply_plan, train_mode
 from core.plan import Plan, plan
@@ -185,3 +188,29 @@ def test_a_middle_part_leads_from_one_cut_to_the_next() -> None:
     with torch.no_grad():
         step = cuttable.below(high, start=low)(cuttable.below(low)(images("resnet18")))
         assert torch.equal(step, cuttable.below(high)(images("resnet18")))
+
+
+def test_other_threads_compute_and_trace_while_a_network_is_traced() -> None:
+    inside, over = threading.Event(), threading.Event()
+
+    class Halting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            inside.set()
+            assert over.wait(20)
+            return self.inner(x)
+
+    call, other = nn.Module.__call__, Halting()
+    with ThreadPoolExecutor(2) as threads:
+        traced = threads.submit(_Tracer().trace, Halting())
+        assert inside.wait(20)
+        second = threads.submit(lambda: _Tracer().trace(nn.Sequential(other.inner)))
+        assert other.inner(torch.ones(1, 2)).shape == (1, 2)
+        over.set()
+        assert other(torch.ones(1, 2)).shape == (1, 2)
+        for graph in (traced.result(20), second.result(20)):
+            assert [node.op for node in graph.nodes] == ["placeholder", "call_module", "output"]
+    assert nn.Module.__call__ is call
