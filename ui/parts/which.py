@@ -24,12 +24,13 @@ def choose(page: str) -> Run | None:
         notes.lead(f"{page}.title", f"{page}.lead")
     widget = state.key(page, "run")
     state.follow(widget, run.id)
+    labels = {run.id: f"{run.name} · {moment(run.created)}" for run in runs}  # a session keeps them: no runs in them
     right.selectbox(
         t("which.run"),
-        list(by_id),
-        index=list(by_id).index(run.id),
+        list(labels),
+        index=list(labels).index(run.id),
         key=widget,
-        format_func=lambda run_id: f"{by_id[run_id].name} · {moment(by_id[run_id].created)}",
+        format_func=labels.__getitem__,
         on_change=lambda: state.show_run(state.value(widget)),
     )
     if wanted != run.id:
