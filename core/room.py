@@ -70,7 +70,8 @@ def needed(recipe: Recipe, workspace: Workspace) -> Needed:
     checkpoint = weights * (2 if recipe.ema else 1) + 4 * first.trainable * SLOTS[recipe.optimizer]
     images = len(dataset.items)
     pixels = 3 * recipe.image_size**2 * images
-    batch = recipe.changed(batch_size=min(recipe.batch_size, max(images, 1)))
+    kindest = "bf16" if recipe.precision == "auto" else recipe.precision  # nothing is refused that may fit
+    batch = recipe.changed(batch_size=min(recipe.batch_size, max(images, 1)), precision=kindest)
     held = estimate(tree, first, batch, images=images, flops_per_second=None).memory_bytes
     return Needed(int(AT_ONCE * checkpoint) + weights + pixels, held)
 
