@@ -79,7 +79,8 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
     """The state in `path`, tensors on the CPU, after its SHA-256 was compared with `sha256` or else with its manifest.
 
     A manifest names the file and its folder, and is believed of no other. Raises CheckpointError (`checkpoint.missing`,
-    `checkpoint.no_manifest`, `checkpoint.damaged`, `checkpoint.format`, `checkpoint.elsewhere`).
+    `checkpoint.no_manifest`, `checkpoint.damaged`, `checkpoint.format`, `checkpoint.elsewhere`; where another try may do,
+    `checkpoint.unreadable`).
     """
     if sha256 is None:
         manifest = read_manifest(path)
@@ -96,11 +97,19 @@ def load(path: Path, sha256: str | None = None) -> dict[str, Any]:
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError("checkpoint.missing", name=path.name) from error
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        if "allocate memory" in str(error):
+            raise
         raise CheckpointError("checkpoint.damaged", name=path.name) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError("checkpoint.format", name=path.name, format=FORMAT)
     return state
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError("checkpoint.unreadable", name=path.name, reason=error.strerror or str(error))
 
 
 def manifest_of(path: Path) -> Path:
@@ -109,13 +118,18 @@ def manifest_of(path: Path) -> Path:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest beside the checkpoint at `path`. Raises CheckpointError (`checkpoint.missing`, `.no_manifest`)."""
+    """The manifest beside the checkpoint at `path`.
+
+    Raises CheckpointError (`checkpoint.missing`, `checkpoint.no_manifest`, `checkpoint.unreadable`).
+    """
     try:
         with manifest_of(path).open("rb") as file:
             manifest = json.loads(file.read(_LARGEST_MANIFEST))
-    except (OSError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, ValueError, RecursionError) as error:
         code = "checkpoint.no_manifest" if path.exists() else "checkpoint.missing"
         raise CheckpointError(code, name=path.name) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if not isinstance(manifest, dict):
         raise CheckpointError("checkpoint.no_manifest", name=path.name)
     return manifest

@@ -68,6 +68,10 @@ def free_cached() -> None:
         torch.cuda.empty_cache()
 
 
+_UNUSABLE = ("no kernel image", "invalid device ordinal", "busy or unavailable", "driver version is insufficient")
+"""What CUDA says of a device that never worked here: another start would find it the same."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Less at a time would help."""
     said = str(error)
@@ -76,8 +80,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 def is_fault(error: BaseException) -> bool:
     """The device has failed: it answers nothing right any more while this process lives."""
-    failed = isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error:" in str(error))
-    return failed and not out_of_memory(error)
+    said = str(error)
+    failed = isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error:" in said)
+    return failed and not out_of_memory(error) and not any(words in said for words in _UNUSABLE)
 
 
 def _bf16_products() -> bool:

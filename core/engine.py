@@ -169,8 +169,11 @@ class Engine:
         queue, name = self.queue(), self._lane_name(self.store.run(run_id))
         place = queue.index(run_id) + 1 if run_id in queue else 0
         lane = self._lanes.get(name)
-        why: Literal["turn", "lost", "taken"] = "lost" if slot.is_lost(name) else "taken" if lane and lane.taken else "turn"
-        return Wait(place, why, name, lane.pulse.run if lane else "")
+        if slot.is_lost(name):
+            return Wait(place, "lost", resolve(name), "")
+        if lane and lane.taken and not lane.pulse.run:
+            return Wait(place, "taken", resolve(name), "")
+        return Wait(place, "turn", name, lane.pulse.run if lane else "")
 
     def curve(self, run_id: str) -> Curve:
         """The points of a run, up to the last step if it runs here. Raises StoreError (`run.unknown`)."""

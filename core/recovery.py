@@ -66,13 +66,13 @@ def sweep(workspace: Workspace, now: float | None = None) -> int:
         (workspace.runs, "*/.*.tmp"),
         (workspace.root, ".*.tmp"),
         (workspace.root, ".restore-*"),
-        (workspace.backups, ".*"),
+        (workspace.backups, ".draft-*"),
     )
     swept = 0
     for place, names in places:
         for left in place.glob(names):
             with suppress(OSError):
-                if left.stat().st_mtime < oldest and left.name != ".lock":
+                if left.stat().st_mtime < oldest:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
                     swept += 1
     return swept

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psutil
 
 from core.errors import StoreError, ThawError
-from core.estimate import estimate
+from core.estimate import forecast
 from core.recipe import Recipe
 from core.slot import resolve
 from core.workspace import Workspace
@@ -72,7 +72,7 @@ def needed(recipe: Recipe, workspace: Workspace) -> Needed:
     pixels = 3 * recipe.image_size**2 * images
     kindest = "bf16" if recipe.precision == "auto" else recipe.precision  # nothing is refused that may fit
     batch = recipe.changed(batch_size=min(recipe.batch_size, max(images, 1)), precision=kindest)
-    held = estimate(tree, first, batch, images=images, flops_per_second=None).memory_bytes
+    held = forecast(tree, batch, images=images, flops_per_second=None).memory_bytes
     return Needed(int(AT_ONCE * checkpoint) + weights + pixels, held)
 
 

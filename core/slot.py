@@ -18,7 +18,7 @@ def take(workspace: Workspace, device: str) -> locks.Hold | None:
 
     Raises StoreError (`store.unreadable`) if its lock file cannot be opened.
     """
-    file = workspace.root / f".device-{resolve(device).replace(':', '-')}.lock"
+    file = workspace.root / f".device-{_card(resolve(device))}.lock"
     try:
         return locks.take(file)
     except OSError as error:  # somebody else's file, too many open ones
@@ -26,8 +26,8 @@ def take(workspace: Workspace, device: str) -> locks.Hold | None:
 
 
 def lose(device: str) -> None:
-    """Nothing in this process may use `device` from now on."""
-    _lost.add(_numbered(device))
+    """Nothing in this process may use `device` from now on; `auto` is what it stands for."""
+    _lost.add(resolve(device))
 
 
 def lost() -> tuple[str, ...]:
@@ -50,6 +50,19 @@ def resolve(device: str) -> str:
     if torch.cuda.is_available():
         return "cuda:0"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@cache
+def _card(name: str) -> str:
+    """What is the same for every process that uses it: which GPU `cuda:0` is, `CUDA_VISIBLE_DEVICES` says for each."""
+    if not name.startswith("cuda:"):
+        return name
+    import torch
+
+    try:
+        return str(torch.cuda.get_device_properties(name).uuid)
+    except (RuntimeError, AssertionError, ValueError):  # it is not there: whoever trains will say so
+        return name.replace(":", "-")
 
 
 def _numbered(device: str) -> str:

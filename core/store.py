@@ -59,6 +59,8 @@ class RunStore:
         self.workspace = workspace
         self.rescued: Rescued | None = None
         """What was done if the database was damaged when this process opened it."""
+        self.found = 0
+        """Runs that only their folders knew of when this process became the server."""
         self._boots: Boots | None = None
         try:
             self._open()
@@ -379,9 +381,7 @@ class RunStore:
             self._signed.serve()
             self.recover()
         recovery.sweep(self.workspace)
-        found = recovery.find_runs(self._database, self.workspace, self.boot)
-        if found and not self.rescued:
-            self.rescued = Rescued("", None, found)
+        self.found = recovery.find_runs(self._database, self.workspace, self.boot)
 
     def take_over(self) -> tuple[list[str], list[str]]:
         """Queue again, in front, what earlier servers were running when they ended; gives those runs and those given up.

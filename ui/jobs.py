@@ -122,9 +122,10 @@ def _run(job: Job, work: Work) -> None:
         job.done, job.total = done, total
 
     def cancelled() -> bool:
+        told = job._stop.is_set()  # first: whoever closes says so before
         if job._closing:
             raise Interrupted
-        return job._stop.is_set()
+        return told
 
     try:
         job.result = work(progress, cancelled)

@@ -150,7 +150,12 @@ def _carry_out(
 ) -> int:
     """Drive a queued run to its end in this thread, write the report, say how it went."""
     with _interruptible(screen) as asked:
-        ended = drive(store, run.id, watch=screen, asked=asked)
+        try:
+            ended = drive(store, run.id, watch=screen, asked=asked)
+        except StoreError as error:
+            if error.code == "run.device_taken":
+                store.transition(run.id, "paused", allowed={"queued"})  # no server is to find it in its queue
+            raise
     screen.close()
     if ended is None:
         raise StoreError("run.active", run=run.name)

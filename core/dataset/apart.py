@@ -128,7 +128,7 @@ def _one_reader(
                         progress(taken.ended, taken.head.files)
                 if cancelled and cancelled():
                     raise DataError("data.cancelled")
-                if silence.too_long(reading=bool(taken.reading)):
+                if silence.too_long(reading=len(taken.reading)):
                     break
         finally:
             child.kill()
@@ -142,12 +142,13 @@ class _Silence:
         self._pid = pid
         self._since, self._computed = time.monotonic(), _computed(pid)
 
-    def too_long(self, *, reading: bool) -> bool:
-        """`reading`: there are files that it has begun."""
+    def too_long(self, *, reading: int) -> bool:
+        """`reading`: so many files it has begun."""
         waited = time.monotonic() - self._since
         if waited > SILENT_SECONDS:
             return True
-        return reading and waited > FILE_SECONDS and _computed(self._pid) - self._computed > FILE_SECONDS
+        most = reading * FILE_SECONDS
+        return reading > 0 and waited > FILE_SECONDS and _computed(self._pid) - self._computed > most
 
 
 def _computed(pid: int) -> float:

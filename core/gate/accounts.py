@@ -251,7 +251,10 @@ class Accounts:
         try:
             if rescue.copies(self._copies) and not (self._file.exists() and self._file.stat().st_size):
                 raise StoreError("store.damaged", path=str(self._file))
-            return self._checked()
+            database = self._checked()
+            if not rescue.copies(self._copies):  # made by an older version, or restored
+                self._copy(database)
+            return database
         except StoreError as error:
             if error.code != "store.damaged":
                 raise
@@ -279,6 +282,9 @@ class Accounts:
         with database.write() as db:
             yield db
         self._known.clear()
+        self._copy(database)
+
+    def _copy(self, database: Database) -> None:
         try:
             self._copies.mkdir(0o700, parents=True, exist_ok=True)
             with self._copying, locks.take(self._copies / ".lock", timeout_seconds=BUSY_SECONDS) or nullcontext():

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from core import checkpoint, slot
+from core import checkpoint, log, slot
 from core.device import free_cached, is_fault, out_of_memory
 from core.errors import ThawError, TrainingError
 from core.evaluation import scores, softmax
@@ -135,6 +135,7 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
         if known is None:
             raise
         if is_fault(error):
+            log.record(folder, error)
             known = _lost(known, job)
         ended = _ended(job, desk)
         if isinstance(desk.command, Discard):

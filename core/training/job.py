@@ -478,6 +478,8 @@ class Job:
         try:
             state = checkpoint.load(self.folder / place.best_file)
         except CheckpointError as error:
+            if error.code == "checkpoint.unreadable":
+                raise
             values: dict[str, Value] = {"best": place.best_epoch or 0, "epoch": place.reached, "name": place.best_file}
             yield Notice(code="training.best_lost", values={**values, "cause": error.code})
             state, place.best_epoch = self.learner.state(), place.reached

@@ -8,7 +8,7 @@ import torch
 
 from core import checkpoint
 from core.backbones import build, layer_tree
-from core.device import choose_device, choose_precision
+from core.device import choose_device, choose_precision, is_fault, out_of_memory
 from core.errors import CheckpointError, TrainingError
 from core.events import Event, Notice, Preparing
 from core.plan import plan
@@ -89,6 +89,8 @@ def opened(
         try:
             job.go_on(state, resume.name)
         except (RuntimeError, TypeError, KeyError) as error:
+            if is_fault(error) or out_of_memory(error):
+                raise
             raise CheckpointError(
                 "checkpoint.other_network", name=resume.name, backbone=recipe.backbone, n=len(dataset.classes)
             ) from error

@@ -217,7 +217,7 @@ def test_a_run_that_the_database_forgot_is_listed_again_when_a_server_starts_and
         store = RunStore(workspace)
         store.serve()
         assert [run.name for run in store.runs()] == ["kept"]
-        assert (store.rescued.found if store.rescued else 0) == found
+        assert (store.found, store.rescued) == (found, None)
         store.close()
 
 

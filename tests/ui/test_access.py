@@ -70,6 +70,7 @@ def upload(house: Workspace, pictures: Path, owner: str) -> Path:
 RUN_CALLS: dict[str, Callable[[str], Any]] = {
     "run": services.run,
     "run_state": services.run_state,
+    "turn": services.turn,
     "curve": services.curve,
     "readings": lambda run: services.readings(run, 0),
     "run_folder": services.run_folder,
@@ -141,7 +142,7 @@ def test_every_function_that_takes_a_run_is_in_the_list_above() -> None:
                 names = {argument.arg for argument in node.args.args}
                 if "run_id" in names:
                     found.add(f"{prefix}{node.name}")
-    harmless = {"place", "readings_url", "outcomes.download_url", "outcomes.find"}
+    harmless = {"readings_url", "outcomes.download_url", "outcomes.find"}
     assert found - harmless == set(RUN_CALLS)
 
 
@@ -311,7 +312,7 @@ def test_the_queue_goes_by_turns(be: Callable[[str], Person]) -> None:
     be("bob")
     bob = services.submit(Recipe(dataset="demo:digits"))
     assert services.engine().queue() == (ann[0], bob, ann[1], ann[2])
-    assert services.place(bob) == 2
+    assert services.turn(bob).place == 2
 
 
 def test_who_has_used_their_space_brings_nothing_more(

@@ -165,7 +165,7 @@ def test_a_run_is_queued_found_and_told(flowers: str) -> None:
     run_id = services.submit(Recipe(dataset=flowers, name="first"))
     other = services.submit(Recipe(dataset=flowers, name="second"))
     assert [run.name for run in services.active_runs()] == ["first", "second"]
-    assert (services.place(run_id), services.place(other)) == (1, 2)
+    assert (services.turn(run_id).place, services.turn(other).place) == (1, 2)
     assert services.run(run_id).state == "queued"
     assert services.run_state(run_id).stage == "waiting"
     with pytest.raises(StoreError):

@@ -6,6 +6,7 @@ from core.run import Run
 from ui import outcomes, state
 from ui.components.answer import Answer, answer
 from ui.jobs import Job
+from ui.names import shown
 from ui.parts import notes
 from ui.parts.offer import Pictures
 from ui.text import percent, t
@@ -52,7 +53,7 @@ def _answers(guesses: list[outcomes.Guess]) -> None:
             Answer(
                 one.picture,
                 alt=t("try_it.picture.alt", name=one.name),
-                title=one.name,
+                title=shown(one.name),
                 note=_sureness(one.bars[0][1]),
                 bars=one.bars,
                 caption=t("try_it.seen", side=one.side),

@@ -109,11 +109,19 @@ def _folder() -> None:
     notes.at_field("path")
 
 
+def _home(text: str) -> Path:
+    """`~` written out. Raises DataError (`path.missing`) if it is that of nobody."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise DataError("path.missing", path=text) from error
+
+
 def _start_folder() -> None:
     text = str(state.value(state.key("data", "path")) or "").strip().strip("\"'")
-    said = Path(text).expanduser() if text else Path()
     state.forgive("path")
     try:
+        said = _home(text)
         source = services.server_folder(said) if said.is_absolute() else said
         if not said.is_absolute() or not source.exists():
             raise DataError("path.missing", path=text or "–")

@@ -9,6 +9,7 @@ from ui.components.answer import Answer, answer
 from ui.components.class_scores import class_scores
 from ui.components.confusion import confusion
 from ui.components.gallery import Picture, gallery
+from ui.names import shown
 from ui.outcomes import Prediction
 from ui.text import percent, plain, t, words
 
@@ -146,16 +147,16 @@ def _look(run: Run, classes: list[str], one: Prediction) -> None:
     @st.dialog(t("results.look"), width="medium")
     def dialog() -> None:
         right = one.true == one.predicted
-        said = t("results.look.right") if right else t("results.look.wrong", name=classes[one.true])
+        said = t("results.look.right") if right else t("results.look.wrong", name=shown(classes[one.true]))
         answer(
             [
                 Answer(
                     outcomes.image_url(run.recipe.dataset, one.sha256),
-                    alt=classes[one.true],
+                    alt=shown(classes[one.true]),
                     note=said,
-                    caption=one.name,
-                    bars=tuple((classes[at], share) for at, share in one.top),
-                    truth=classes[one.true],
+                    caption=shown(one.name),
+                    bars=tuple((shown(classes[at]), share) for at, share in one.top),
+                    truth=shown(classes[one.true]),
                     tone="good" if right else "bad",
                 )
             ],

@@ -6,6 +6,7 @@ from core.errors import ThawError
 from core.run import ACTIVE, Run
 from ui import navigation, outcomes, services, state
 from ui.components.run_list import Row, Tone, run_list
+from ui.names import shown
 from ui.parts import notes
 from ui.text import duration, has, moment, percent, plain, set_title, strategy, t, words
 
@@ -80,7 +81,7 @@ def row(run: Run, *, actions: tuple[str, ...] | None = None) -> Row:
     offered = actions if actions is not None else possible(run)
     return Row(
         id=run.id,
-        name=run.name,
+        name=shown(run.name),
         state=t(f"state.{run.state}"),
         tone=TONES.get(run.state, ""),
         text=summary(run),

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.run import ACTIVE, Run
 from ui import navigation, outcomes, state
+from ui.names import shown
 from ui.parts import notes
 from ui.text import moment, plain, t
 
@@ -24,7 +25,7 @@ def choose(page: str) -> Run | None:
         notes.lead(f"{page}.title", f"{page}.lead")
     widget = state.key(page, "run")
     state.follow(widget, run.id)
-    labels = {run.id: f"{run.name} · {moment(run.created)}" for run in runs}  # a session keeps them: no runs in them
+    labels = {run.id: f"{shown(run.name)} · {moment(run.created)}" for run in runs}  # a session keeps them: no runs in them
     right.selectbox(
         t("which.run"),
         list(labels),

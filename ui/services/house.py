@@ -86,6 +86,8 @@ def health() -> dict[str, Any]:
         if rescued.copied:
             values["copied"] = rescued.copied[:16].replace("T", " ")
         notices.append({"code": "store.rescued" if rescued.copied else "store.rebuilt", "values": values})
+    if store().found:
+        notices.append({"code": "store.found", "values": {"found": store().found}})
     return {**engine().health(), "notices": notices}
 
 

@@ -132,12 +132,6 @@ def run_state(run_id: str) -> "RunState":
     return opened().engine.state(run_id)
 
 
-def place(run_id: str) -> int:
-    """Place in the queue, 1 is next; 0 if it does not wait."""
-    waiting = opened().engine.queue()
-    return waiting.index(run_id) + 1 if run_id in waiting else 0
-
-
 def turn(run_id: str) -> Turn:
     """What a run in the queue waits for. Raises StoreError if there is no such run."""
     access().run(run_id)

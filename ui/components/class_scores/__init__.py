@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.events import ClassScore
+from ui.names import shown
 
 HERE = Path(__file__).parent
 _mount = st.components.v2.component(
@@ -42,7 +43,9 @@ def class_scores(
     _mount(
         key=key,
         data={
-            "rows": [[one.name, one.support, one.found, one.predicted, one.recall, one.precision, one.f1] for one in scores],
+            "rows": [
+                [shown(one.name), one.support, one.found, one.predicted, one.recall, one.precision, one.f1] for one in scores
+            ],
             "chosen": chosen,
             "words": dict(words),
             "height": height,
