@@ -24,9 +24,13 @@ TICK_SECONDS = 3.0
 
 
 def show(run: "Run", made: "LayerTree") -> None:
-    """Folded at first; a choice of what to see."""
-    with st.expander(t("traces.title"), icon=":material/monitoring:", key=state.key("train", "traces")):
-        st.fragment(_draw, run_every=TICK_SECONDS if run.state == "running" else None)(run.id, made)
+    """Folded at first, and drawn only while it is open: each tab that watches costs training; a choice of what to see."""
+    box = st.expander(
+        t("traces.title"), icon=":material/monitoring:", key=state.key("train", "traces"), on_change="rerun"
+    )  # fmt: skip
+    if box.open:
+        with box:
+            st.fragment(_draw, run_every=TICK_SECONDS if run.state == "running" else None)(run.id, made)
 
 
 def _draw(run_id: str, made: "LayerTree") -> None:
