@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from core.store import RunStore
 
 HERE = Path(__file__).resolve()
+SWITCH_SECONDS = 0.0005
+"""So long a page may hold the interpreter while training waits for it; Python's own 5 ms are as much as a small step."""
 SHUTDOWN_SECONDS = 8.0
 """What a run gets to save itself; Docker kills after ten."""
 AHEAD = ("ui.app", "core.dataset")
@@ -62,6 +64,7 @@ FAILED = "failed"
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Open the workspace, start the engine, warm torch up; at the end let runs save themselves."""
     process.settle()
+    sys.setswitchinterval(SWITCH_SECONDS)
     address, port = str(st.get_option("server.address") or ""), int(st.get_option("server.port"))
     named = all(hosts.is_local(name) for name in st.get_option("server.allowedHosts") or ())  # else: behind a proxy
     gate = not (hosts.is_local(address) and named) or os.environ.get(OTHERS) == "1"
