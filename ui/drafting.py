@@ -29,7 +29,12 @@ def with_strategy(recipe: Recipe, strategy: str) -> Recipe:
 
 
 def with_backbone(recipe: Recipe, name: str) -> Recipe:
-    """The draft with another backbone: its best weights on this machine, a size it can see, the strategy written anew."""
+    """The draft with another backbone: its best weights on this machine, a size it can see, the strategy written anew.
+
+    With the one that it has, nothing: what a person did to the tree stays, even in the moment in which it is pressed again.
+    """
+    if name == recipe.backbone:
+        return recipe
     chosen = services.backbone(name)
     wanted = recipe.weights == "pretrained" and "pretrained" in chosen.weights
     weights = "pretrained" if wanted else best_weights(chosen)

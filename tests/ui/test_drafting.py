@@ -43,6 +43,11 @@ def test_rules_made_by_hand_do_not_travel_to_another_backbone() -> None:
     assert drafting.with_backbone(draft, "squeezenet1_1").rules == ()
 
 
+def test_the_same_backbone_again_leaves_everything_as_it_is() -> None:
+    draft = Recipe(backbone="squeezenet1_1", image_size=64, strategy="custom").with_rule("features.3", trainable=False)
+    assert drafting.with_backbone(draft, "squeezenet1_1") == draft
+
+
 def test_a_strategy_travels_to_another_backbone_and_is_written_onto_its_tree() -> None:
     draft = drafting.with_strategy(Recipe(backbone="thaw-small"), "head")
     new = drafting.with_backbone(draft, "squeezenet1_1")
