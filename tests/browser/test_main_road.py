@@ -25,6 +25,7 @@ CLASSES = ("stripes", "checks", "<img src=x onerror=alert(1)>", "斑点")
 """One of them tries to be HTML, one is Chinese: both are only names."""
 POINTS = """() => Math.max(0, ...[...document.querySelectorAll(".thaw-chart-plot")]
                  .flatMap(plot => (plot.data ?? []).map(trace => trace.x.length)))"""
+SETTLED = """() => document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning" """
 SOON = 90_000
 LATE = 240_000
 
@@ -120,13 +121,20 @@ class Road:
         self.key("model.backbones").get_by_role("searchbox").fill(title)
         self.key("model.backbones").get_by_role("radio", name=title, exact=False).first.click()
         expect(self.row("")).to_contain_text("4.91 M", timeout=LATE)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has been drawn after a press: what is chosen may bring rules of its own onto the tree."""
+        self.page.wait_for_timeout(500)
+        self.page.wait_for_function(SETTLED, timeout=LATE)
 
     def row(self, path: str) -> Locator:
         return self.key("model.tree").locator(f'[role=treeitem][data-path="{path}"]')
 
     def steer(self) -> None:
         """Freeze the first stage, let the last learn at a tenth of the rate."""
-        self.row("layer1").locator(".toggle").click()
+        if self.row("layer1").get_attribute("aria-checked") != "false":  # the draft of the road before may still be there
+            self.row("layer1").locator(".toggle").click()
         expect(self.row("layer1")).to_have_attribute("aria-checked", "false")
         self.row("layer4").locator(".scale").click()
         self.page.keyboard.type("0.1")
