@@ -133,8 +133,10 @@ class Road:
 
     def steer(self) -> None:
         """Freeze the first stage, let the last learn at a tenth of the rate."""
-        if self.row("layer1").get_attribute("aria-checked") != "false":  # the draft of the road before may still be there
+        if self.row("layer1").get_attribute("aria-checked") == "false":  # the draft of the road before is still there
             self.row("layer1").locator(".toggle").click()
+            expect(self.row("layer1")).to_have_attribute("aria-checked", "true")
+        self.row("layer1").locator(".toggle").click()
         expect(self.row("layer1")).to_have_attribute("aria-checked", "false")
         self.row("layer4").locator(".scale").click()
         self.page.keyboard.type("0.1")
