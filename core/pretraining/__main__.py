@@ -19,6 +19,7 @@ def main() -> None:
         prog="python -m core.pretraining", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("--minutes", type=float, nargs="+", default=[54, 120], help="of each round of training")
+    parser.add_argument("--start", type=Path, help="weights to begin with; 0 minutes of a first round go on with a second")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--state", type=Path, default=Path("pretraining.pt"), help="where the training itself is kept")
@@ -27,7 +28,7 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     settings = learn.Settings(seed=options.seed)
-    learning = learn.resume(options.state, settings) if options.state.is_file() else learn.begin(settings)
+    learning = learn.resume(options.state, settings) if options.state.is_file() else learn.begin(settings, options.start)
     precision = choose_precision("auto", torch.device("cpu"), learning.model)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     learn.run(learning, settings, minutes=options.minutes, file=options.state, half=half)

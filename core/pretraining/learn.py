@@ -6,7 +6,7 @@ and where, the silhouette, pose and light, colours; and that two views of one sc
 steps is what is kept (as in Tarvainen and Valpola 2017). Rounds follow each other (warm restarts, Loshchilov and Hutter
 2017): in each the images grow and the rate is constant, then falls for the last third of its time. In the first the two
 views of a scene never share their colours, so that form is what is learned; from the second on most do, so that colour,
-by which cells are told apart, is not unlearned.
+by which cells are told apart, is not unlearned. For the same reason each view's mosaic of colours is asked for.
 """
 
 import math
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +28,8 @@ from core.pretraining.things import LIMBS
 
 WIDTH = 512
 """Features of the network."""
+LAYOUT = 4
+"""Side of the mosaic of colours that the network must name for each view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Heads(nn.Module):
 
     SIZES: ClassVar = {
         "thing": THINGS, "fill": TEXTURES, "ground": TEXTURES, "others": OTHERS + 1, "limbs": LIMBS, "pose": 8,
-        "mask": MASK * MASK, "tips": MASK * MASK, "ends": LIMBS + 1, "colors": 6,
+        "mask": MASK * MASK, "tips": MASK * MASK, "ends": LIMBS + 1, "colors": 6, "kernel": 2, "layout": 3 * LAYOUT * LAYOUT,
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -91,11 +94,13 @@ class Learning:
         return {"model": self.model, "heads": self.heads, "averaged": self.averaged}
 
 
-def begin(settings: Settings) -> Learning:
-    """Fresh weights that follow from the seed."""
+def begin(settings: Settings, start: Path | None = None) -> Learning:
+    """Fresh weights that follow from the seed; those of the network from `start`, a file that `pack` wrote, if given."""
     torch.manual_seed(settings.seed)
     model = bundled.make("thaw-small", 1, settings.sides[0][1])
     model.fc = nn.Identity()
+    if start:
+        model.load_state_dict(load_file(start))
     heads = Heads()
     averaged = bundled.make("thaw-small", 1, settings.sides[0][1])
     averaged.fc = nn.Identity()
@@ -169,6 +174,9 @@ def recolored(images: Tensor, rng: torch.Generator) -> Tensor:
     images = torch.where(chance(0.04), 1 - images, images)
     small = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False)
     images = torch.where(chance(0.25), images + (small - images) * torch.rand(count, 1, 1, 1, generator=rng), images)
+    coarse = F.adaptive_avg_pool2d(images, int(torch.randint(8, 21, (1,), generator=rng)))
+    coarse = F.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    images = torch.where(chance(0.12), coarse, images)
     noise = 0.06 * torch.rand(count, 1, 1, 1, generator=rng) * chance(0.5)
     return (images + noise * torch.randn(images.shape, generator=rng)).clamp(0, 1)
 
@@ -193,7 +201,7 @@ def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Ten
     """
     out = {
         name: F.cross_entropy(told[name], getattr(answers, name), ignore_index=PLAIN)
-        for name in ("thing", "fill", "ground", "others", "ends")
+        for name in ("thing", "fill", "ground", "others", "ends", "kernel")
     }
     limbs = F.binary_cross_entropy_with_logits(told["limbs"], answers.limbs.float(), reduction="none")
     out["limbs"] = limbs[answers.plan].mean()
@@ -205,6 +213,7 @@ def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Ten
     inside = (small * mask[:, None]).sum((2, 3)) / mask.sum((1, 2)).clamp(min=0.5)[:, None]
     beside = (small * (1 - mask[:, None])).sum((2, 3)) / (1 - mask).sum((1, 2)).clamp(min=0.5)[:, None]
     out["colors"] = F.smooth_l1_loss(told["colors"][whole], torch.cat([inside, beside], 1), beta=0.05)
+    out["layout"] = F.smooth_l1_loss(told["layout"], F.adaptive_avg_pool2d(images, LAYOUT).flatten(1), beta=0.05)
     return out
 
 
@@ -219,6 +228,8 @@ WEIGHTS = {
     "ends": 0.3,
     "pose": 1.0,
     "colors": 1.0,
+    "kernel": 0.3,
+    "layout": 3.0,
 }
 
 

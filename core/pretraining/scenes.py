@@ -43,6 +43,8 @@ class Answers(NamedTuple):
     """(B, MASK, MASK) 1 where a limb ends, falling to 0 around."""
     ends: Tensor
     """(B,) number of limbs that end."""
+    kernel: Tensor
+    """(B,) 1 where something of another colour lies within the thing, as a nucleus lies in a cell."""
 
 
 class Scenes(NamedTuple):
@@ -97,6 +99,8 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
     lit = (1 + _slope(relief, way, 0.35) * uniform(0.0, 1.4, count)[:, None, None]).clamp(0.25, 2.0)
     gloss = (_slope(relief, way, 0.5) - 0.35).clamp(min=0) * uniform(-0.5, 0.9, count).clamp(min=0)[:, None, None]
     skin, _ = _colored(fill, rng, apart=inks)
+    kernel = chance(0.35)
+    skin = _with_kernel(world, skin, kernel, pose, rng)
     skin = skin * lit[:, None] + gloss[:, None]
     edge = torch.where(chance(0.15), uniform(2.0, 6.0, count), torch.full((count,), 0.7))[:, None, None]
     cover = torch.sigmoid(-outline * side / (2 * edge))
@@ -135,6 +139,7 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
         F.adaptive_avg_pool2d(cover[:, None], MASK)[:, 0],
         _marked(things.placed(shape.end, pose), shape.free),
         shape.free.sum(1),
+        kernel.long(),
     )
     return Scenes(images, answers)
 
@@ -206,6 +211,23 @@ def _with_other(world: World, scene: Tensor, there: Tensor, rng: torch.Generator
     color, _ = _colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng)
     cover = torch.sigmoid(-outline * side / 1.4)[:, None]
     return scene.index_copy(0, rows, scene[rows] + (color - scene[rows]) * cover)
+
+
+def _with_kernel(world: World, skin: Tensor, there: Tensor, pose: things.Pose, rng: torch.Generator) -> Tensor:
+    """`skin` (B, 3, S, S) of things at `pose` with a smaller thing of another colour in the middle where `there` (B,)."""
+    rows = there.nonzero()[:, 0]
+    count, side = len(rows), skin.shape[-1]
+    if not count:
+        return skin
+    shape = things.grow(world.things, torch.randint(0, THINGS, (count,), generator=rng), rng)
+    size = pose.size[rows] * (0.3 + 0.35 * torch.rand(count, generator=rng))
+    place = pose.place[rows] + 0.15 * pose.size[rows, None] * torch.randn(count, 2, generator=rng)
+    turn = 2 * pi * torch.rand(count, generator=rng)
+    within = things.Pose(place, size, turn, torch.exp(0.15 * torch.randn(count, generator=rng)))
+    outline = _enlarged(things.distance(shape, within, side // 2), side)
+    color, _ = _colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng, apart=skin[rows].mean((1, 2, 3)))
+    cover = torch.sigmoid(-outline * side / (0.7 + 4 * torch.rand(count, generator=rng) ** 2)[:, None, None])[:, None]
+    return skin.index_copy(0, rows, skin[rows] + (color - skin[rows]) * cover)
 
 
 def _enlarged(outline: Tensor, side: int) -> Tensor:
