@@ -19,10 +19,11 @@ from pathlib import Path
 from core.backbones import layer_tree
 from core.dataset import open_dataset
 from core.dataset.splits import split
-from core.estimate import forecast, measure_speed
+from core.estimate import forecast
 from core.recipe import AUGMENT_PRESETS, Recipe
 from core.strategies import STRATEGIES, apply_strategy
 from core.training import train
+from core.training.costs import measure_costs
 from core.workspace import Workspace, open_workspace
 
 
@@ -53,7 +54,6 @@ def main() -> None:
         workspace = open_workspace(root)
         dataset = open_dataset(workspace, "demo:leaves")
         images = len(split(dataset, val_fraction=0.1, test_fraction=0.1, seed=0).train)
-        speed = measure_speed("cpu")
         for name in options.backbones:
             size = options.image_size
             tree = layer_tree(name, classes=len(dataset.classes), image_size=size, workspace=workspace)
@@ -63,7 +63,8 @@ def main() -> None:
                     augment=AUGMENT_PRESETS["light"], weights="random",
                 )  # fmt: skip
                 recipe = apply_strategy(recipe, strategy, tree)
-                told = forecast(tree, recipe, images=images, flops_per_second=speed)
+                costs = measure_costs(recipe, tree, workspace)
+                told = forecast(tree, recipe, images=images, costs=costs)
                 predicted, actual = told.seconds(options.epochs) or 0.0, seconds_of(recipe, workspace)
                 rows.append({"backbone": name, "strategy": strategy, "predicted": predicted, "actual": actual})
                 print(f"{name:22}{strategy:14}{predicted:12.1f}{actual:10.1f}{predicted / actual:8.2f}", flush=True)

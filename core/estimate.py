@@ -1,35 +1,32 @@
 """What a run will ask of this machine: memory, and seconds for an epoch. Arithmetic on a tree and its plan, no torch.
 
-Both are for training alone; validation, decoding and the app itself come on top. Formulas, per image unless said otherwise:
+Both are for training alone; validation, decoding and the app itself come on top. What the whole network costs is measured
+(`Costs`, by `core.training.costs`); how that falls to its blocks is reckoned, per image:
 
     work     = forward flops of all blocks
              + BACKWARD x flops of each block that learns                    (gradient of its weights)
              + BACKWARD x flops of each block after the first that learns    (gradient of its input)
              + MOVED_FORWARD x numbers kept in all blocks                    (norms, activations, sums: bound by memory)
              + MOVED_BACKWARD x numbers kept from the first block that learns on
-             + UPDATED x numbers that learn / batch size                     (the optimizer's step)
-    seconds  = images x work / speed + steps x STEP_SECONDS
+    frozen   = the same of the blocks before the first that learns, forward alone
+    seconds  = images x (changing one + asked x frozen / forward work of all + learning x (work - frozen) / work of all)
+             + steps x (one with nothing to do + update x numbers that learn)
     memory   = 4 bytes x (2 x all weights + numbers that learn x (1 gradient + moments of the optimizer))
              + bytes of a number x batch size x (numbers kept from the first block that learns on
                                                  + BUFFERS x the largest output)
              + 2 bytes x all weights in half precision
 
-Where what frozen blocks say is kept, their part of the work (forward alone) falls out of each epoch and is done once for
-every view, FOLDED; validation images are left out here.
+Where what frozen blocks say is kept, changing images and asking these blocks fall out of each epoch and are done once for
+every view; validation images are left out here.
 
 All weights are there twice: as they are, and as they began, which is what distances are measured from.
-`speed` is that of the same kind of work, measured on a small network: so constants matter only between networks.
 """
 
 import math
-import statistics
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import mul
-from typing import Literal
 
 from core.layers import Block, LayerTree
 from core.plan import Plan, plan, thawing
@@ -37,18 +34,9 @@ from core.recipe import AUGMENT_PRESETS, Recipe
 
 BACKWARD = 1.5
 MOVED_FORWARD, MOVED_BACKWARD = 75.0, 350.0
-UPDATED = 600.0
 """In flops of a convolution; fitted to 14 runs of 9 networks on one core of an AMD Zen 5 in fp32."""
 BUFFERS = 4
 """Outputs of the largest block that live at one time besides what is kept: it, its gradient, and a copy of each."""
-PROBE, PROBE_SIDE = "thaw-small", 112
-PROBE_IMAGES = {"cpu": 8}
-"""Other devices take 256: a large one would only wait for launches."""
-PROBE_SECONDS = 0.5
-STEP_SECONDS = 0.0015
-"""Of Python in one step: what a step with nothing to do takes, on one AMD Zen 5 core."""
-FOLDED = 0.6
-"""Of the work of frozen blocks when they are asked once: norms folded in, nothing kept, few images at a time."""
 LEAST_GAIN = 0.25
 """Share of a step's work that must fall away: keeping what frozen blocks say and repeating views is not worth less."""
 BUDGET_BYTES = 10 * 2**30
@@ -58,12 +46,53 @@ MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds that one network costs on one machine at one image size."""
+
+    learning: float
+    """There and back of one image where everything learns."""
+    asked: float
+    """There of one image where nothing does, norms folded in, few images at a time."""
+    changing: float
+    """One image at random."""
+    update: float
+    """The optimizer, of one number that learns, in one step."""
+    step: float
+    """The rest of one step: what it takes with hardly anything to do."""
+
+
+CostsKey = tuple[str, str, str, int, int, str, str]
+_known: dict[CostsKey, Costs] = {}
+_writing = threading.Lock()
+
+
+def costs_key(recipe: Recipe) -> CostsKey:
+    """All that costs depend on but the machine."""
+    changes = recipe.augment.model_dump_json()
+    precision = "fp32" if recipe.reference else recipe.precision
+    return (
+        recipe.device, precision, recipe.backbone, recipe.image_size, recipe.batch_size, recipe.optimizer, changes
+    )  # fmt: skip
+
+
+def known_costs(recipe: Recipe) -> Costs | None:
+    """What the network of `recipe` costs, if this process has measured it."""
+    return _known.get(costs_key(recipe))
+
+
+def remember_costs(recipe: Recipe, costs: Costs) -> None:
+    """For `known_costs` in this process."""
+    with _writing:
+        _known[costs_key(recipe)] = costs
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """Of one run."""
 
     memory_bytes: int
     seconds_per_epoch: float | None
-    """None if the machine's speed is not known."""
+    """None if the costs are not known."""
     seconds_once: float | None
     """For what frozen blocks say about all images in all views; 0 where it is not kept."""
     kept: bool
@@ -78,24 +107,25 @@ class Estimate:
         return self.seconds_once + epochs * self.seconds_per_epoch
 
 
-def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, flops_per_second: float | None) -> Estimate:
-    """For an epoch over `images` on a machine that does `flops_per_second` of such work; see the head of this file."""
-    frozen = _frozen_work(tree, plan)
-    whole = work(tree, plan, batch_size=min(recipe.batch_size, max(images, 1)))
+def estimate(tree: LayerTree, plan: Plan, recipe: Recipe, *, images: int, costs: Costs | None) -> Estimate:
+    """For an epoch over `images` on a machine where the network has such `costs`; see the head of this file."""
+    frozen, whole = _frozen_work(tree, plan), work(tree, plan)
     views = min(views_of(recipe), recipe.epochs)
     gain = frozen / whole if whole else 0.0
     fits = images * views * _kept_bytes(tree, plan) <= BUDGET_BYTES
     kept = gain >= LEAST_GAIN and repeats(recipe) and fits and not recipe.reference
     memory = _memory(tree, plan, recipe)
-    if flops_per_second is None:
+    if costs is None:
         return Estimate(memory, None, None, kept, tree.root.flops)
+    asking = costs.changing + costs.asked * frozen / _forward_work(tree)
+    learning = costs.learning * (whole - frozen) / _learning_work(tree)
     steps = math.ceil(images / (recipe.batch_size * recipe.accumulate))
-    each = images * (whole - frozen if kept else whole) / flops_per_second + steps * STEP_SECONDS
-    once = images * views * FOLDED * frozen / flops_per_second if kept else 0.0
+    each = images * (learning if kept else asking + learning) + steps * (costs.step + costs.update * plan.trainable)
+    once = images * views * asking if kept else 0.0
     return Estimate(memory, each, once, kept, tree.root.flops)
 
 
-def forecast(tree: LayerTree, recipe: Recipe, *, images: int, flops_per_second: float | None) -> Estimate:
+def forecast(tree: LayerTree, recipe: Recipe, *, images: int, costs: Costs | None) -> Estimate:
     """As `estimate`, of a whole run whose blocks may begin to learn on the way; seconds of an epoch are the mean.
 
     Wherever other rules begin to hold, what the blocks that are frozen then say is worked out anew. Raises RecipeError as
@@ -106,7 +136,7 @@ def forecast(tree: LayerTree, recipe: Recipe, *, images: int, flops_per_second: 
     parts = [
         estimate(
             tree, plan(tree, recipe.rules, epoch), recipe.model_copy(update={"epochs": span}), images=images,
-            flops_per_second=flops_per_second,
+            costs=costs,
         )
         for epoch, span in zip(begins, spans, strict=True)
     ]  # fmt: skip
@@ -131,16 +161,25 @@ def views_of(recipe: Recipe) -> int:
     return 1 if recipe.augment == AUGMENT_PRESETS["none"] else recipe.views
 
 
-def work(tree: LayerTree, plan: Plan, *, batch_size: int) -> float:
-    """Of training with one image, in flops; see the head of this file. A `batch_size` of 0: without the optimizer's step."""
-    total = UPDATED * plan.trainable / batch_size if batch_size else 0.0
-    reached = False
+def work(tree: LayerTree, plan: Plan) -> float:
+    """Of training with one image, in flops; see the head of this file."""
+    total, reached = 0.0, False
     for block, learns in _in_order(tree, plan):
         flops, kept = _own(block)
         total += flops * (1 + BACKWARD * (learns + reached)) + kept * MOVED_FORWARD
         reached |= learns
         total += kept * MOVED_BACKWARD if reached else 0.0
     return total
+
+
+def _learning_work(tree: LayerTree) -> float:
+    """As `work` where everything learns."""
+    return work(tree, plan(tree, ()))
+
+
+def _forward_work(tree: LayerTree) -> float:
+    """Of one image through all blocks, in flops."""
+    return sum(flops + kept * MOVED_FORWARD for flops, kept in map(_own, tree.blocks()))
 
 
 def _frozen_work(tree: LayerTree, plan: Plan) -> float:
@@ -162,57 +201,6 @@ def _kept_bytes(tree: LayerTree, plan: Plan) -> int:
             return last
         last = 4 * _size(block) if not block.children and block.output_shape else last
     return last
-
-
-_speeds: dict[tuple[str, str], float] = {}
-_measuring = threading.Lock()
-
-
-def measure_speed(device: str = "auto", precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto") -> float:
-    """Work of training that `device` does in a second now, in flops; measured once a process, in about a second.
-
-    Loads torch. Raises TrainingError (`training.no_device`).
-    """
-    import torch
-
-    from core.backbones import build, layer_tree
-    from core.device import choose_device, choose_precision
-
-    with _measuring:
-        if (device, precision) not in _speeds:
-            where = choose_device(device)
-            network = build(PROBE, classes=10, image_size=PROBE_SIDE).model.to(where).to(memory_format=torch.channels_last)
-            chosen = choose_precision(precision, where, network)
-            count = PROBE_IMAGES.get(where.type, 256)
-            images = torch.ones(count, 3, PROBE_SIDE, PROBE_SIDE, device=where).to(memory_format=torch.channels_last)
-            half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(chosen)
-
-            def step() -> None:
-                with torch.autocast(where.type, dtype=half, enabled=half is not None):
-                    outputs = network(images)
-                torch.autograd.backward(outputs.float().sum())
-                outputs.sum().item()  # waits for the device
-
-            tree = layer_tree(PROBE, classes=10, image_size=PROBE_SIDE)
-            asked = count * work(tree, plan(tree, ()), batch_size=0)
-            _speeds[device, precision] = asked / _median_seconds(step)
-        return _speeds[device, precision]
-
-
-def known_speed(device: str) -> float | None:
-    """As `measure_speed(device)`, if this process has measured it."""
-    return _speeds.get((device, "auto"))
-
-
-def _median_seconds(step: Callable[[], None]) -> float:
-    step()
-    step()
-    taken: list[float] = []
-    while sum(taken) < PROBE_SECONDS or len(taken) < 3:
-        start = time.perf_counter()
-        step()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
 
 
 def _memory(tree: LayerTree, plan: Plan, recipe: Recipe) -> int:

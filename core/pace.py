@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from core.errors import ThawError
-from core.estimate import Estimate, forecast, known_speed
+from core.estimate import Estimate, forecast, known_costs
 from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Readings, Replanned, Started, StepDone
 from core.recipe import Recipe
 from core.workspace import Workspace
@@ -24,6 +24,8 @@ MOST = 500
 """Lines kept."""
 ALIKE, ANY = 5, 15
 """Of runs of the same network, and of all of a device, so many of the newest count."""
+RECKONING = 2
+"""Version of the arithmetic: how far another one was from the truth teaches nothing about this one."""
 WIDEST = 5.0
 """No correction is larger than this: beyond it something else was the matter."""
 _writing = threading.Lock()
@@ -48,6 +50,7 @@ class Lap:
     """Bytes; 0 in lines of older versions."""
     memory_took: int = 0
     """On a GPU what torch held at most in the trial step; elsewhere what the process held then, data and pages included."""
+    reckoning: int = 1
 
     @property
     def ratio(self) -> float:
@@ -103,7 +106,7 @@ class Stopwatch:
         reckoned, said = (one.seconds(recipe.epochs) or 0.0 for one in (told, corrected(told, recipe, self._workspace)))
         lap = Lap(
             recipe.backbone, recipe.image_size, recipe.strategy, recipe.device, told.kept, reckoned, said, self._took,
-            told.memory_bytes, self._memory,
+            told.memory_bytes, self._memory, RECKONING,
         )  # fmt: skip
         try:
             _write(self._workspace, lap)
@@ -114,18 +117,18 @@ class Stopwatch:
 def _reckon(recipe: Recipe, workspace: Workspace, started: Started) -> Estimate | None:
     from core.backbones import layer_tree
 
-    speed = known_speed(recipe.device)
-    if speed is None:
+    costs = known_costs(recipe)
+    if costs is None:
         return None
     tree = layer_tree(recipe.backbone, classes=len(started.classes), image_size=recipe.image_size, workspace=workspace)
-    return forecast(tree, recipe, images=started.splits["train"], flops_per_second=speed)
+    return forecast(tree, recipe, images=started.splits["train"], costs=costs)
 
 
 def corrected(told: Estimate, recipe: Recipe, workspace: Workspace) -> Estimate:
     """The estimate of a draft as runs of the same network here have taught; as it is where there were none."""
     if told.seconds_per_epoch is None or told.seconds_once is None:
         return told
-    here = [lap for lap in laps(workspace) if lap.device == recipe.device]
+    here = [lap for lap in laps(workspace) if (lap.device, lap.reckoning) == (recipe.device, RECKONING)]
     alike = [lap for lap in here if (lap.backbone, lap.kept) == (recipe.backbone, told.kept)]
     ratios = [lap.ratio for lap in alike[-ALIKE:] or here[-ANY:]]
     factor = min(max(statistics.median(ratios), 1 / WIDEST), WIDEST) if ratios else 1.0

@@ -6,9 +6,9 @@ import pytest
 
 from core.dataset import open_dataset
 from core.errors import WeightsError
-from core.estimate import Estimate, measure_speed
+from core.estimate import Costs, Estimate, remember_costs
 from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Replanned, Started, StepDone
-from core.pace import FILE, MOST, Lap, Stopwatch, corrected, laps
+from core.pace import FILE, MOST, RECKONING, Lap, Stopwatch, corrected, laps
 from core.recipe import Recipe
 from core.workspace import Workspace, open_workspace
 
@@ -69,6 +69,7 @@ def test_only_training_is_counted_and_what_was_reckoned_stands_beside_it(workspa
         took=24.0,
         memory_reckoned=TOLD.memory_bytes,
         memory_took=7,
+        reckoning=RECKONING,
     )
 
 
@@ -127,7 +128,7 @@ def note(workspace: Workspace, *all: tuple[str, str, bool, float]) -> None:
     from core import pace
 
     for backbone, device, was_kept, ratio in all:
-        pace._write(workspace, Lap(backbone, 64, "head", device, was_kept, 10.0, 10.0, 10.0 * ratio))
+        pace._write(workspace, Lap(backbone, 64, "head", device, was_kept, 10.0, 10.0, 10.0 * ratio, reckoning=RECKONING))
 
 
 def test_an_estimate_learns_from_runs_of_its_own_network_first(workspace: Workspace) -> None:
@@ -154,9 +155,9 @@ def test_a_real_run_is_noted_with_what_the_planner_says_of_it(workspace: Workspa
     from core.drive import drive
     from core.store import RunStore
 
-    measure_speed("cpu")
     open_dataset(workspace, "demo:digits")
     recipe = Recipe(dataset="demo:digits", backbone="thaw-small", weights="bundled", image_size=32, epochs=1, device="cpu")
+    remember_costs(recipe, Costs(learning=2e-3, asked=5e-4, changing=1e-4, update=1e-9, step=1e-3))
     store = RunStore(workspace)
     try:
         drive(store, store.create(recipe).id)

@@ -23,7 +23,7 @@ def show() -> None:
     with right:
         backbones.chosen()
     tree.show()
-    tree.await_speed()
+    tree.await_costs()
     navigation.next_step("train", t("model.next"), key=state.key("model", "next"), anew=True)
 
 

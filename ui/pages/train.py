@@ -55,4 +55,4 @@ def _draft() -> None:
         start.card()
         start.preview()
         follow.show()
-    tree.await_speed()
+    tree.await_costs()

@@ -64,7 +64,7 @@ def _plan(recipe: Recipe) -> str:
 
 
 def _costs(recipe: Recipe) -> None:
-    """How long and how much memory, about; the page is drawn again when the machine's speed is known."""
+    """How long and how much memory, about; the page is drawn again when the costs of the network are known."""
     made = services.tree(recipe)
     reckoned = services.forecast(recipe, made)
     memory = size(reckoned.memory_bytes)

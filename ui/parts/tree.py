@@ -107,17 +107,24 @@ def totals(made: "LayerTree") -> None:
         )
 
 
-def await_speed() -> None:
-    """Draw the page again as soon as the machine's speed has been measured; nothing where it is known."""
-    device = state.recipe().device
-    if services.speed(device) is None:
-        _ticking(device)
+def await_costs() -> None:
+    """Draw the page again as soon as the network's costs have been measured; nothing where they are known."""
+    if not _costs_known():
+        _ticking()
 
 
 @st.fragment(run_every=1.0)
-def _ticking(device: str) -> None:
-    if services.speed(device) is not None:
+def _ticking() -> None:
+    if _costs_known():
         st.rerun()
+
+
+def _costs_known() -> bool:
+    recipe = state.recipe()
+    try:
+        return services.costs(recipe, services.tree(recipe)) is not None
+    except ThawError:
+        return True  # there is no network, and never a figure
 
 
 def rates(planned: Plan) -> str:

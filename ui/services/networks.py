@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from core.backbones import Card
-    from core.estimate import Estimate
+    from core.estimate import Costs, Estimate
     from core.layers import LayerTree
     from core.plan import Plan
 
@@ -179,12 +179,12 @@ def start_fetch(name: str) -> Job:
 
 
 def estimate(recipe: Recipe, made: "LayerTree", planned: "Plan") -> "Estimate":
-    """Memory and time of the draft on this machine, as runs here have taught; no time until its speed has been measured."""
+    """Memory and time of the draft on this machine, as runs here have taught; no time until its costs are measured."""
     from core.estimate import estimate as reckon
     from core.pace import corrected
 
     images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
-    told = reckon(made, planned, recipe, images=images, flops_per_second=speed(recipe.device))
+    told = reckon(made, planned, recipe, images=images, costs=costs(recipe, made))
     return corrected(told, recipe, opened().workspace)
 
 
@@ -194,18 +194,26 @@ def forecast(recipe: Recipe, made: "LayerTree") -> "Estimate":
     from core.pace import corrected
 
     images = sum(split_counts(recipe)["train"].values())
-    told = reckon(made, recipe, images=images, flops_per_second=speed(recipe.device))
+    told = reckon(made, recipe, images=images, costs=costs(recipe, made))
     return corrected(told, recipe, opened().workspace)
 
 
-def speed(device: str) -> float | None:
-    """Calculations per second of a device; None until it was measured, in the background and as soon as torch is there."""
-    from core.estimate import measure_speed
+def costs(recipe: Recipe, made: "LayerTree") -> "Costs | None":
+    """Of the draft's network; None until measured, which waits for torch and for runs: beside them it would tell nothing."""
+    from core.estimate import costs_key, known_costs
 
-    job = opened().jobs.find("speed", device)
-    if job is None and warmup.done.is_set():
-        opened().jobs.start("speed", device, lambda progress, cancelled: measure_speed(device))
-    return float(job.result) if job is not None and job.state == "done" else None
+    known = known_costs(recipe)
+    jobs, name = opened().jobs, ", ".join(map(str, costs_key(recipe)))
+    busy = any(run.state == "running" for run in opened().store.runs())
+    if known is None and not busy and warmup.done.is_set() and jobs.find("costs", name) is None:
+
+        def work(progress: Progress, cancelled: Cancelled) -> "Costs":
+            from core.training.costs import measure_costs
+
+            return measure_costs(recipe, made, opened().workspace)
+
+        jobs.start("costs", name, work)
+    return known
 
 
 def check_weights(weights: str) -> None:
