@@ -164,6 +164,11 @@ class Engine:
         """Ids of the runs that wait here, the next one first."""
         return tuple(self.store.adopt())
 
+    def move(self, run_id: str, places: int) -> None:
+        """As `RunStore.move`."""
+        self.store.move(run_id, places)
+        self._call()
+
     def wait(self, run_id: str) -> "Wait":
         """What a run in the queue waits for. Raises StoreError (`run.unknown`)."""
         queue, name = self.queue(), self._lane_name(self.store.run(run_id))

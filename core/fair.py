@@ -4,6 +4,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 
+def in_order(fixed: Sequence[tuple[str, str]], waiting: Sequence[tuple[str, str]], turns: Mapping[str, int]) -> list[str]:
+    """Ids of (id, owner) pairs: first those that somebody put in this order, then the others by turns.
+
+    The first ones are turns of their owners, too.
+    """
+    last = max(turns.values(), default=0)
+    taken = {owner: last + number for number, (_, owner) in enumerate(fixed, 1)}
+    return [run for run, _ in fixed] + by_turns(waiting, {**turns, **taken})
+
+
 def by_turns(waiting: Sequence[tuple[str, str]], turns: Mapping[str, int]) -> list[str]:
     """Ids of (id, owner) pairs, one of each owner by turns; an owner's own stay in the order given.
 

@@ -49,4 +49,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE run ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE run ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",  # which one of all runs to begin it was
     ),
+    ("ALTER TABLE run ADD COLUMN fixed INTEGER",),  # its place where somebody put the queue in order; NULL: by turns
 )

@@ -423,7 +423,11 @@ class RunStore:
 
     def _to_the_front(self, run_id: str) -> None:
         with self._database.write() as db:
-            db.execute("UPDATE run SET place = (SELECT min(place) FROM run) - 1 WHERE id = ?", (run_id,))
+            db.execute(  # less than nothing is nothing: without a fixed order it has none
+                "UPDATE run SET place = (SELECT min(place) FROM run) - 1, "
+                "fixed = (SELECT min(fixed) FROM run WHERE state = 'queued') - 1 WHERE id = ?",
+                (run_id,),
+            )
 
     def keep_copy(self) -> bool:
         """Copy the database if the last copy is old enough; True if that was done. Raises StoreError, OSError."""
@@ -486,17 +490,43 @@ class RunStore:
     def adopt(self) -> list[str]:
         """Take over what waited in the queues of dead processes; gives every run queued here, in the order of the queue.
 
-        People have their turns (`fair.by_turns`); the runs of one person go in the order they were queued in.
+        What was put in order (`move`) goes first. Then people have their turns (`fair.by_turns`); the runs of one person go
+        in the order they were queued in.
         """
         for boot in self._dead(("queued",)):
             with self._database.write() as db:
                 db.execute("UPDATE run SET boot = ? WHERE boot = ? AND state = 'queued'", (self.boot, boot))
         with self._database.read() as db:
-            rows = db.execute(
-                "SELECT id, owner FROM run WHERE state = 'queued' AND boot = ? ORDER BY place", (self.boot,)
-            ).fetchall()
-            turns = db.execute("SELECT owner, max(turn) AS turn FROM run GROUP BY owner").fetchall() if rows else []
-        return fair.by_turns([(row["id"], row["owner"]) for row in rows], {row["owner"]: row["turn"] for row in turns})
+            return self._queue(db)
+
+    def move(self, run_id: str, places: int) -> None:
+        """Put a run that is queued here so many places further to the back of the queue, or to the front if negative.
+
+        All up to where it then is keep their order from now on, whoever comes; what is behind still goes by turns. Raises
+        StoreError (`run.not_queued`).
+        """
+        run = self.run(run_id)
+        with self._database.write() as db:
+            queue = self._queue(db)
+            if run_id not in queue:
+                raise StoreError("run.not_queued", run=run.name)
+            before = queue.index(run_id)
+            after = min(max(before + places, 0), len(queue) - 1)
+            queue.insert(after, queue.pop(before))
+            fixed = "SELECT count(*) FROM run WHERE state = 'queued' AND fixed IS NOT NULL AND boot = ?"
+            already = db.execute(fixed, (self.boot,)).fetchone()[0]
+            settled = max(after + 1, already + (before >= already))
+            db.executemany("UPDATE run SET fixed = ? WHERE id = ?", list(enumerate(queue[:settled])))
+
+    def _queue(self, db: sqlite3.Connection) -> list[str]:
+        rows = db.execute(
+            "SELECT id, owner, fixed FROM run WHERE state = 'queued' AND boot = ? ORDER BY fixed, place", (self.boot,)
+        ).fetchall()
+        turns = db.execute("SELECT owner, max(turn) AS turn FROM run GROUP BY owner").fetchall() if rows else []
+        fixed, waiting = (
+            [(row["id"], row["owner"]) for row in rows if (row["fixed"] is not None) is wanted] for wanted in (True, False)
+        )
+        return fair.in_order(fixed, waiting, {row["owner"]: row["turn"] for row in turns})
 
     def _dead(self, states: Sequence[State]) -> list[str]:
         marks = ", ".join("?" * len(states))
@@ -512,6 +542,7 @@ class RunStore:
                 boot = CASE WHEN :active THEN :boot ELSE boot END,
                 place = CASE WHEN :new = 'queued' THEN (SELECT max(place) + 1 FROM run) ELSE place END,
                 turn = CASE WHEN :new = 'running' THEN (SELECT max(turn) + 1 FROM run) ELSE turn END,
+                fixed = NULL,
                 started = CASE WHEN :new = 'running' THEN coalesce(started, :now) ELSE started END,
                 ended = CASE WHEN :active THEN NULL ELSE :now END,
                 error_code = CASE WHEN :active THEN NULL ELSE error_code END,

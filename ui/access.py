@@ -7,7 +7,7 @@ people's things are as unknown as things that do not exist.
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -93,6 +93,15 @@ class Access:
         """What things that are made now are marked with."""
         person = self.person()
         return person.id if person else ""
+
+    def check_keeps(self) -> None:
+        """Raises AccessError (`gate.keepers_only`) unless whoever asks keeps the machine."""
+        if not self.keeps():
+            raise AccessError("gate.keepers_only")
+
+    def log(self, skip: int, most: int) -> tuple[list[dict[str, Value]], int]:
+        """As `Audit.read`."""
+        return self._audit.read(skip, most)
 
     def keeps(self) -> bool:
         """True for those who keep the machine: admins, and everybody where there are no accounts."""
@@ -189,20 +198,33 @@ class Access:
 
     def used_bytes(self) -> int:
         """What this person's runs, data sets and uploads take on the disk, a quarter of a minute old at most."""
-        me, now = self.owner(), time.monotonic()
-        with self._lock:
-            total, until = self._weighed.get(me, (0, 0.0))
-            if now < until:
-                return total + self._fresh[me]
-            self._fresh[me] = 0
+        return self.used_by([self.owner()])[self.owner()]
+
+    def used_by(self, people: Sequence[str]) -> dict[str, int]:
+        """The same of each of `people`, by their ids: for those who keep the machine."""
+        runs: Sequence[Run] | None = None
+        used = {}
+        for me in people:
+            now = time.monotonic()
+            with self._lock:
+                total, until = self._weighed.get(me, (0, 0.0))
+                if now < until:
+                    used[me] = total + self._fresh[me]
+                    continue
+                self._fresh[me] = 0
+            if runs is None:
+                runs = [run for deleted in (False, True) for run in self._store.runs(deleted)]
+            total = weigh(self._folders(me, runs))
+            with self._lock:
+                self._weighed[me] = total, time.monotonic() + WEIGHED_SECONDS
+                used[me] = total + self._fresh[me]
+        return used
+
+    def _folders(self, me: str, runs: "Sequence[Run]") -> list[Path]:
         home = self._workspace
-        folders = [home.runs / run.id for deleted in (False, True) for run in self._store.runs(deleted) if run.owner == me]
+        folders = [home.runs / run.id for run in runs if run.owner == me]
         folders += [home.datasets / one for one, owner in self.accounts.owners().items() if owner == me]
-        folders += home.uploads.glob(f"{me}.*") if me else []
-        total = weigh(folders)
-        with self._lock:
-            self._weighed[me] = total, now + WEIGHED_SECONDS
-            return total + self._fresh[me]
+        return [*folders, *(home.uploads.glob(f"{me}.*") if me else ())]
 
     @contextmanager
     def upload(self, declared_bytes: int) -> Iterator["Arriving"]:

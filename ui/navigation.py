@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
-from ui import state
+from ui import services, state
 from ui.text import t
 
 ICONS = {
@@ -18,8 +18,10 @@ ICONS = {
     "results": ":material/fact_check:",
     "runs": ":material/history:",
     "try_it": ":material/center_focus_strong:",
+    "admin": ":material/shield_person:",
 }
-"""The pages in the order of the work: name of the module in `ui/pages`, also its address, and its icon."""
+"""The pages in the order of the work: name of the module in `ui/pages`, also its address, and its icon. The last one is for
+admins, where people sign in; to others it is unknown."""
 
 
 def pages() -> dict[str, Any]:
@@ -34,6 +36,7 @@ def pages() -> dict[str, Any]:
             default=name == "start",
         )
         for name, icon in ICONS.items()
+        if name != "admin" or services.administers()
     }
 
 

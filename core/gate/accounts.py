@@ -14,7 +14,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import locks, rescue
 from core.database import BUSY_SECONDS, Database
@@ -135,6 +135,13 @@ class Accounts:
             db.execute("UPDATE person SET password = ? WHERE id = ?", (kept, person.id))
             db.execute("DELETE FROM session WHERE person = ?", (person.id,))
         return person
+
+    def set_admin(self, name: str, admin: bool) -> Person:
+        """Let a person keep the machine, or no more. Raises AccessError (`gate.nobody_named`)."""
+        person = self.find(name)
+        with self._change() as db:
+            db.execute("UPDATE person SET admin = ? WHERE id = ?", (int(admin), person.id))
+        return replace(person, admin=admin)
 
     def find(self, name: str) -> Person:
         """The person of that name. Raises AccessError (`gate.nobody_named`)."""

@@ -53,6 +53,27 @@ class Audit:
                 return True
         return False
 
+    def read(self, skip: int = 0, most: int = 50) -> tuple[list[dict[str, Value]], int]:
+        """The newest `most` lines after `skip` of them, newest first, and how many lines there are in all.
+
+        One that cannot be read is left out of the first and counted in the second.
+        """
+        found: list[dict[str, Value]] = []
+        total = 0
+        for file in (self.file, *(self._old(number) for number in range(1, KEPT + 1))):
+            try:
+                lines = file.read_bytes().splitlines()
+            except OSError:
+                continue
+            newest = max(skip - total, 0)
+            for line in lines[::-1][newest : newest + most - len(found)] if newest < len(lines) else ():
+                with suppress(ValueError):
+                    said = json.loads(line)
+                    if isinstance(said, dict):
+                        found.append({str(key): value for key, value in said.items() if isinstance(value, Value)})
+            total += len(lines)
+        return found, total
+
     def _rotate(self, coming: int) -> None:
         if not self.file.exists() or self.file.stat().st_size + coming <= MOST_BYTES:
             return

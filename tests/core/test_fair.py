@@ -1,9 +1,11 @@
 """People wait by turns; the runs of one person keep their order."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.fair import by_turns
+from core.errors import StoreError
+from core.fair import by_turns, in_order
 from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import open_workspace
@@ -51,3 +53,85 @@ def test_the_store_serves_two_people_by_turns_also_after_a_restart(tmp_path) -> 
         served.append(named[first])
     assert served == ["a1", "b1", "a2", "b2", "a3"]
     store.close()
+
+
+def test_what_was_put_in_order_goes_first_and_counts_as_turns_of_its_owners() -> None:
+    assert in_order([("a2", "a"), ("b2", "b")], [("a1", "a"), ("b1", "b"), ("c1", "c")], {"a": 3, "c": 4}) == [
+        "a2", "b2", "c1", "a1", "b1",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def queue(tmp_path):
+    """Opens a queue of five runs of two people; gives their names in order, after a restart if wanted."""
+    stores = [RunStore(open_workspace(tmp_path))]
+    named = {stores[0].create(Recipe(name=name), owner=name[0]).id: name for name in ("a1", "a2", "a3", "b1", "b2")}
+
+    class Queue:
+        def __init__(self) -> None:
+            self.ids = {name: run_id for run_id, name in named.items()}
+
+        @property
+        def store(self) -> RunStore:
+            return stores[-1]
+
+        def names(self) -> list[str]:
+            return [named[run_id] for run_id in self.store.adopt()]
+
+        def add(self, name: str) -> None:
+            run_id = self.store.create(Recipe(name=name), owner=name[0]).id
+            named[run_id], self.ids[name] = name, run_id
+
+        def restart(self) -> None:
+            self.store.close()
+            stores.append(RunStore(open_workspace(tmp_path)))
+
+    yield Queue()
+    stores[-1].close()
+
+
+def test_an_order_made_by_hand_survives_a_restart_and_newcomers_wait_behind_it(queue) -> None:
+    assert queue.names() == ["a1", "b1", "a2", "b2", "a3"]
+    queue.store.move(queue.ids["b2"], -2)
+    assert queue.names() == ["a1", "b2", "a2", "b1", "a3"]
+    queue.restart()
+    queue.add("c1")
+    assert queue.names() == ["a1", "b2", "c1", "a2", "b1", "a3"]
+    queue.store.move(queue.ids["a1"], 1)
+    queue.store.move(queue.ids["a3"], -99)
+    assert queue.names() == ["a3", "b2", "a1", "c1", "b1", "a2"]
+    queue.store.move(queue.ids["a3"], 99)
+    queue.add("d1")
+    assert queue.names() == ["b2", "a1", "c1", "b1", "a2", "a3", "d1"]
+
+
+def test_once_the_order_is_served_people_have_their_turns_again(queue) -> None:
+    queue.store.move(queue.ids["a3"], -4)
+    served = []
+    while queue.names():
+        first = queue.names()[0]
+        served.append(first)
+        assert queue.store.transition(queue.ids[first], "running")
+    assert served == ["a3", "b1", "a1", "b2", "a2"]
+
+
+def test_a_run_that_comes_back_has_no_place_of_before_but_one_that_a_restart_broke_off_is_next(queue) -> None:
+    queue.store.move(queue.ids["b2"], -3)
+    for state in ("paused", "queued"):
+        assert queue.store.transition(queue.ids["b2"], state)
+    assert queue.names() == ["a1", "b1", "a2", "b2", "a3"]
+    queue.store.serve()
+    queue.store.move(queue.ids["a2"], -1)
+    assert queue.store.transition(queue.ids["a1"], "running")
+    queue.restart()
+    queue.store.serve()
+    queue.store.recover()
+    assert queue.store.take_over() == ([queue.ids["a1"]], [])
+    assert queue.names()[0] == "a1"
+
+
+def test_only_what_waits_here_can_be_moved(queue) -> None:
+    assert queue.store.transition(queue.ids["a1"], "running")
+    with pytest.raises(StoreError, match="a1 is not in the queue") as failure:
+        queue.store.move(queue.ids["a1"], 1)
+    assert failure.value.code == "run.not_queued"

@@ -80,6 +80,7 @@ RUN_CALLS: dict[str, Callable[[str], Any]] = {
     "rename": lambda run: services.rename(run, "mine now"),
     "delete": services.delete,
     "restore": services.restore,
+    "move": lambda run: services.move(run, 1),
     "outcomes.run_state": outcomes.run_state,
     "outcomes.resume": outcomes.resume,
     "outcomes.pause": outcomes.pause,
@@ -413,6 +414,143 @@ def test_the_keepers_bin_is_everybodys_and_a_members_is_their_own(be: Callable[[
     assert services.empty_bin() == 1
     be("keeper")
     assert services.empty_bin() == 2
+
+
+# --- what only admins may -----------------------------------------------------------------------------------------------
+
+KEEPERS: dict[str, Callable[[], Any]] = {
+    "queue": services.queue,
+    "members": services.members,
+    "add_member": lambda: services.add_member("eve", admin=True),
+    "new_password": lambda: services.new_password("keeper"),
+    "set_admin": lambda: services.set_admin("bob", True),
+    "remove_member": lambda: services.remove_member("ann"),
+    "class_password": lambda: services.class_password(True),
+    "set_limits": lambda: services.set_limits(Limits(queued=1000)),
+    "log": lambda: services.log(0, 10),
+}
+
+
+@pytest.mark.parametrize("name", KEEPERS)
+def test_a_member_keeps_nothing(be: Callable[[str], Person], name: str) -> None:
+    before = [person.name for person in services.access().accounts.people() if person.admin]
+    be("bob")
+    with pytest.raises(AccessError) as failure:
+        KEEPERS[name]()
+    assert failure.value.code == "gate.keepers_only"
+    assert [person.name for person in services.access().accounts.people() if person.admin] == before
+    assert len(services.access().accounts.people()) == 3
+    assert not services.administers()
+
+
+def test_every_function_for_keepers_is_in_the_list_above() -> None:
+    tree = ast.parse((Path(services.__file__).parent / "keeping.py").read_text("utf-8"))
+    found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
+    assert found - {"administers", "may_restart", "move"} == set(KEEPERS)
+
+
+def test_a_member_moves_not_even_their_own_run_and_an_admin_everybodys(be: Callable[[str], Person]) -> None:
+    runs = {}
+    for name in ("ann", "bob"):
+        be(name)
+        runs[name] = services.submit(Recipe(dataset="demo:digits"))
+    with pytest.raises(AccessError) as failure:
+        services.move(runs["bob"], -1)
+    assert failure.value.code == "gate.keepers_only"
+    be("keeper")
+    assert [(place.run.id, place.number, place.who) for place in services.queue()] == [
+        (runs["ann"], 1, "ann"), (runs["bob"], 2, "bob"),
+    ]  # fmt: skip
+    services.move(runs["bob"], -1)
+    assert services.engine().queue() == (runs["bob"], runs["ann"])
+    services.send(runs["ann"], Pause())
+    assert [place.run.id for place in services.queue()] == [runs["bob"]]
+    acts = [(line["act"], line["who"]) for line in services.log(0, 2)[0]]
+    assert acts == [("run_pause", "keeper"), ("run_moved", "keeper")]
+
+
+def test_what_is_at_work_comes_first_with_its_time(be: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch) -> None:
+    be("ann")
+    first, second = (services.submit(Recipe(dataset="demo:digits")) for _ in range(2))
+    assert services.store().transition(first, "running")
+    be("keeper")
+    monkeypatch.setattr(services.engine(), "state", lambda run_id: type("Now", (), {"seconds_left": 60.0}))
+    assert [(place.run.id, place.number, place.seconds) for place in services.queue()] == [
+        (first, 0, 60.0),
+        (second, 1, None),
+    ]
+
+
+def test_an_admin_adds_changes_and_removes_people_but_not_themselves(be: Callable[[str], Person]) -> None:
+    accounts = services.access().accounts
+    me = be("keeper")
+    person, password = services.add_member(" Eve ")
+    assert accounts.sign_in("eve", password)[1] == person
+    new = services.new_password("eve")
+    with pytest.raises(AccessError):
+        accounts.sign_in("eve", password)
+    assert accounts.sign_in("eve", new)[1].id == person.id
+    services.set_admin("eve", True)
+    assert [one.person.name for one in services.members() if one.person.admin] == ["Eve", "keeper"]
+    for call in (lambda: services.set_admin("Keeper", False), lambda: services.remove_member("keeper")):
+        with pytest.raises(AccessError) as failure:
+            call()
+        assert failure.value.code == "gate.yourself"
+    services.remove_member("eve")
+    assert me in accounts.people()
+    assert len(accounts.people()) == 3
+    shared = services.class_password(True)
+    assert accounts.sign_in("somebody new", shared)[1].own_password is False
+    assert services.class_password(False) == ""
+    assert not accounts.has_class_password
+    services.set_limits(Limits(queued=3))
+    assert accounts.limits.queued == 3
+    assert [line["act"] for line in services.log(0, 20)[0]] == [
+        "limits_changed", "class_password_removed", "class_password_changed", "user_removed", "role_changed",
+        "password_changed", "user_added",
+    ]  # fmt: skip
+    secrets = (password, new, shared)
+    assert not [one for one in secrets if one in (services.workspace().root / "audit.jsonl").read_text("utf-8")]
+
+
+def test_an_admin_sees_what_each_takes_of_the_disk(of_ann: tuple[str, str], be: Callable[[str], Person]) -> None:
+    be("keeper")
+    used = {member.person.name: (member.used_bytes, member.active) for member in services.members()}
+    assert used["ann"][0] > 20_000
+    assert (used["ann"][1], used["bob"], used["keeper"]) == (1, (0, 0), (0, 0))
+    be("ann")
+    assert services.access().used_bytes() == used["ann"][0]
+
+
+def test_where_nobody_signs_in_the_queue_is_everybodys(house: Workspace) -> None:
+    runs = [services.submit(Recipe(dataset="demo:digits")) for _ in range(2)]
+    assert [(place.run.id, place.who) for place in services.queue()] == [(run, "") for run in runs]
+    services.move(runs[0], 1)
+    assert services.engine().queue() == (runs[1], runs[0])
+    assert not services.administers()
+
+
+def test_every_act_of_the_log_has_its_words() -> None:
+    from core.words import catalogue
+
+    acts = {f"run_{kind}" for kind in ("stop", "pause", "discard")}
+    root = Path(ui.__file__).parent
+    for file in (*root.rglob("*.py"), *(root.parent / "core" / "commands").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"audit", "wrote", "record"}
+            ):
+                acts |= {
+                    one.value
+                    for given in node.args[:2]
+                    for one in ast.walk(given)
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str) and not isinstance(given, ast.JoinedStr)
+                }
+    assert len(acts) > 20
+    for language in ("en", "zh"):
+        assert [act for act in sorted(acts) if f"audit.{act}" not in catalogue(language)] == []
 
 
 # --- the only door ------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from ui import navigation, outcomes, state
-from ui.parts import compare, notes, run_rows
+from ui import navigation, outcomes, services, state
+from ui.parts import compare, notes, queue, run_rows
 from ui.text import t
 
 PAGE = 25
@@ -21,6 +21,7 @@ def show() -> None:
             navigation.go("data")
         return
     run_rows.training()
+    _order()
     run_rows.said()
     pages = max(1, -(-len(runs) // PAGE))
     page_key = state.key("runs", "page")
@@ -38,3 +39,11 @@ def show() -> None:
     if binned:
         with st.expander(t("runlist.bin", n=len(binned)), icon=":material/delete:", key=state.key("runs", "bin")):
             run_rows.show_bin(binned)
+
+
+def _order() -> None:
+    """Where nobody signs in: the queue, once there is an order to change."""
+    if services.access().on or len([run for run in services.active_runs() if run.state == "queued"]) < 2:
+        return
+    with st.expander(t("queue.title"), icon=":material/format_list_numbered:", key=state.key("runs", "queue")):
+        queue.show()

@@ -243,3 +243,15 @@ def test_without_a_whole_copy_a_damaged_list_is_an_error_and_no_open_door(gate: 
 def test_nobody_else_can_read_the_copies(gate: Accounts, workspace: Workspace) -> None:
     gate.add("ann", "a long password")
     assert stat.S_IMODE((workspace.backups / "accounts").stat().st_mode) == 0o700
+
+
+def test_a_role_is_given_and_taken_and_holds_for_the_session(gate: Accounts) -> None:
+    gate.add("ann", "a long password")
+    token, _ = gate.sign_in("ann", "a long password")
+    for admin in (True, False):
+        assert gate.set_admin("Ann", admin).admin is admin
+        who = gate.who(token)
+        assert who is not None
+        assert who.admin is admin
+    with pytest.raises(AccessError):
+        gate.set_admin("nobody", True)

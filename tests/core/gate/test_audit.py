@@ -63,3 +63,26 @@ def test_files_rotate_at_their_size_and_only_so_many_are_kept(tmp_path: Path, mo
 
 def test_a_log_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     assert Audit(tmp_path / "not there").write("x", {}) is False
+
+
+def test_the_newest_lines_are_read_first_across_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Audit(tmp_path)
+    assert log.read() == ([], 0)
+    monkeypatch.setattr(audit, "MOST_BYTES", 400)
+    for number in range(20):
+        log.write("x", {"number": number})
+    assert len(list(tmp_path.glob("audit*.jsonl"))) > 3
+    for skip in range(0, 21, 7):
+        found, total = log.read(skip, 7)
+        assert (total, [line["number"] for line in found]) == (20, list(range(19 - skip, max(12 - skip, -1), -1)))
+
+
+def test_a_line_that_was_cut_harms_no_other(tmp_path: Path) -> None:
+    log = Audit(tmp_path)
+    log.write("a", {})
+    with log.file.open("a") as out:
+        out.write('{"act": "cut\n[1]\n')
+    log.write("b", {"deep": {"x": 1}})  # type: ignore[dict-item]
+    found, total = log.read()
+    assert ([line["act"] for line in found], total) == (["b", "a"], 4)
+    assert "deep" not in found[0]

@@ -237,3 +237,18 @@ def test_the_bin_is_emptied_after_a_second_press(trained: Trained, page: Page) -
     at.button(key="runs.empty-yes").click().run()
     assert outcomes.binned() == []
     assert [run.id for run in outcomes.runs()] == [kept.id]
+
+
+def test_where_nobody_signs_in_the_queue_can_be_put_in_order_here(
+    trained: Trained, page: Page, sent: Sent, press: Press
+) -> None:
+    recipe, store = trained().recipe, services.store()
+    first = store.create(recipe.changed(name="first"))
+    assert sent(page("runs"), "queue.list") is None
+    second = store.create(recipe.changed(name="second"))
+    at = page("runs")
+    assert [(row["id"], [label for label, _ in row["facts"]]) for row in sent(at, "queue.list")["rows"]] == [
+        (first.id, ["Waits since"]), (second.id, ["Waits since"]),
+    ]  # fmt: skip
+    press(at, "queue.list", "pressed", ["up", second.id])
+    assert services.engine().queue() == (second.id, first.id)

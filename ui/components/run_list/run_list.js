@@ -26,6 +26,7 @@ class Mount {
       this.ticked = []
     }
     this.list.setAttribute("aria-label", data.words.label)
+    this.list.classList.toggle("plain", !data.rows.some(row => row.tickable))
     const elements = data.rows.map(row => {
       const said = JSON.stringify(row)
       let known = this.rows.get(row.id)
@@ -76,6 +77,7 @@ class Mount {
         return pair
       }),
     )
+    facts.classList.toggle("few", row.facts.length < 4)
     if (actions.dataset.said !== JSON.stringify(row.actions)) {
       actions.dataset.said = JSON.stringify(row.actions)
       actions.replaceChildren(
