@@ -37,6 +37,8 @@ __all__ = ["Curve", "History", "Interruption", "RunState", "Stage"]
 Stage = Literal["waiting", "preparing", "training", "validating", "testing", "ended"]
 RECENT_STEPS = 50
 """Steps over which the present speed is taken."""
+COUNTED = {"training.passed_over"}
+"""Notices that count something: the newest says it all."""
 TRACE = 240
 """Readings of the instruments that are remembered; when there are more, every second one is forgotten."""
 
@@ -187,6 +189,8 @@ class History:
         elif isinstance(entry, Saved):
             self._saved = entry
         elif isinstance(entry, Notice):
+            if entry.code in COUNTED:
+                self._notices = [notice for notice in self._notices if notice.code != entry.code]
             if entry not in self._notices:
                 self._notices.append(entry)
         elif isinstance(entry, Tested):

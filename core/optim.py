@@ -91,13 +91,14 @@ def state_by_name(optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]
 def load_state_by_name(optimizer: torch.optim.Optimizer, state: Mapping[str, Mapping[str, Any]]) -> None:
     """Put back what `state_by_name` gave; names that the optimizer does not hold are left out.
 
-    SGD cannot go on with memories of some parameters only: the others get a momentum of 0, with which they begin anyway.
+    SGD cannot go on with memories of some parameters only: the others get a momentum of 0, with which they begin anyway. So
+    do all of a new one, for torch leaves a momentum unwritten memory where a GPU passes over the first step.
     """
     for group in optimizer.param_groups:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             if name in state:
                 optimizer.state[parameter] = {key: _placed(key, value, parameter) for key, value in state[name].items()}
-            elif state and isinstance(optimizer, torch.optim.SGD) and group["momentum"]:
+            elif isinstance(optimizer, torch.optim.SGD) and group["momentum"]:
                 optimizer.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter, requires_grad=False)}
 
 

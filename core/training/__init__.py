@@ -166,7 +166,7 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
                 if job.save_due:
                     yield job.save(desk.clock())
                     job.prune()
-        if not desk.leaving:
+        if not desk.leaving and job.place.images:
             yield from _close_epoch(job, desk)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from core.device import free_cached, is_fault
 from core.errors import RecipeError, ThawError, TrainingError
-from core.events import Event, StepDone
+from core.events import Event, Notice, StepDone
 from core.recipe import Recipe
 from core.slot import lose
 from core.training import explained
@@ -216,6 +216,8 @@ def _losses(job: Job, rates: Sequence[float], part: str | None, cancelled: Cance
                 for done in job.read():
                     if isinstance(done, StepDone):
                         yield math.nan if done.loss is None else done.loss
+                    elif isinstance(done, Notice):  # its gradients were no numbers
+                        yield math.nan
     finally:
         job.recipe, job.place = recipe, place
         if part is not None:

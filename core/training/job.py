@@ -47,7 +47,7 @@ from core.training.batches import batches, count, even_order, shuffled
 from core.training.features import ANSWERS_BYTES, answers, view
 from core.training.film import chosen, pictured
 from core.training.frozen import Frozen
-from core.training.learner import Learner
+from core.training.learner import Learner, Stepped
 from core.training.material import Material, Part, resident
 from core.training.place import Place
 from core.words import Value
@@ -61,6 +61,8 @@ MEASURED_A_EPOCH = 4
 LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
+PASSED_OVER = 3
+"""Steps in a row that may be passed over because loss or gradients were no numbers: one more ends the run."""
 MANY_STEPS = 100
 """A trial step more costs a run of so many at most a hundredth."""
 START_FILE = "start.ckpt"
@@ -73,9 +75,10 @@ class _Unread:
     epoch: int
     loss: Tensor
     correct: Tensor
+    broken: Tensor
+    readings: dict[str, Reading]
     images: int
     lr: float
-    readings: dict[str, Reading]
 
 
 class Job:
@@ -230,7 +233,7 @@ class Job:
             for _ in range(2 if self.recipe.epochs * self.steps_per_epoch > MANY_STEPS else 1):
                 begin = time.perf_counter()
                 yield from self._try(rows)
-                self._tried[0].item()  # waits for the device
+                self._tried.loss.item()  # waits for the device
                 seconds, micro = time.perf_counter() - begin, self.learner.micro
         self.learner.micro = micro
         yield Preflight(seconds_per_step=seconds, memory_bytes=peak_memory(self.learner.device))
@@ -274,9 +277,9 @@ class Job:
         place = self.place
         place.step += 1
         place.offset += 1
-        self._unread.append(_Unread(place.step, place.epoch, *self._tried[:2], len(rows), lr, self._tried[2]))
+        self._unread.append(_Unread(place.step, place.epoch, *self._tried, len(rows), lr))
 
-    def _learn(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, dict[str, Reading]]:
+    def _learn(self, rows: NDArray[np.int64]) -> Stepped:
         pixels, labels = self._train
         learner, place = self.learner, self.place
         chosen = torch.from_numpy(rows)
@@ -306,28 +309,43 @@ class Job:
             or (self.steps_per_epoch < stride and (self.place.step + 1) % LEAST_STRIDE == 0)
         )
 
-    def read(self) -> Iterator[StepDone | Readings]:
-        """The steps not read so far. Raises TrainingError (`training.not_finite`) after one whose loss is no number."""
+    def read(self) -> Iterator[StepDone | Readings | Notice]:
+        """The steps not read so far. Those from which nothing could be learned are no part of the epoch's figures.
+
+        Raises TrainingError (`training.not_finite`) after more than PASSED_OVER of these in a row, and after an epoch that
+        has no others.
+        """
         unread, self._unread = self._unread, []
-        losses = torch.stack([one.loss for one in unread]).tolist()
+        place = self.place
+        figures = torch.stack([*(one.loss for one in unread), *(one.broken for one in unread)]).tolist()
         corrects = torch.stack([one.correct for one in unread]).tolist()
-        for one, loss, correct in zip(unread, losses, corrects, strict=True):
-            good = math.isfinite(loss)
+        for one, loss, broken, correct in zip(unread, figures, figures[len(unread) :], corrects, strict=False):
             yield StepDone(
                 step=one.step,
                 epoch=one.epoch,
-                loss=loss if good else None,
+                loss=loss if math.isfinite(loss) else None,
                 correct=correct,
                 images=one.images,
                 lr=one.lr,
             )
-            if not good:
-                raise TrainingError("training.not_finite", step=one.step, lr=one.lr)
-            self.place.loss += loss * one.images
-            self.place.correct += correct
-            self.place.images += one.images
             if one.readings:
                 yield Readings(step=one.step, epoch=one.epoch, blocks=one.readings)
+            if broken:
+                yield self._pass_over(one)
+            else:
+                place.broken = 0
+                place.loss += loss * one.images
+                place.correct += correct
+                place.images += one.images
+        if not place.images and place.offset >= self.steps_per_epoch:
+            raise TrainingError("training.not_finite", step=unread[-1].step, lr=unread[-1].lr)
+
+    def _pass_over(self, one: _Unread) -> Notice:
+        place = self.place
+        if place.broken >= PASSED_OVER:
+            raise TrainingError("training.not_finite", step=one.step, lr=one.lr)
+        place.broken, place.passed_over = place.broken + 1, place.passed_over + 1
+        return Notice(code="training.passed_over", values={"n": place.passed_over, "step": one.step, "most": PASSED_OVER})
 
     def _draws(self) -> Tensor:
         """Of this epoch, or of the view whose turn it is."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,6 +21,7 @@ from core.recipe import Recipe
 from core.seeding import number, seeded
 from core.tasks import Task
 from core.training.adapters import Adapters
+from core.training.before import Before, step_unless
 from core.training.instruments import Instruments
 from core.training.mixing import mixed
 from core.training.trunk import Outlook, outlook
@@ -30,6 +31,19 @@ NOISE, DROPOUT = 1, 2
 PART = 16
 """Between the purposes of two parts of one batch."""
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stepped(NamedTuple):
+    """What one step says; its tensors are single numbers that are still on the device: reading one waits for it."""
+
+    loss: Tensor
+    """Mean over the images, before the step."""
+    correct: Tensor
+    """Right answers, before the step."""
+    broken: Tensor
+    """1.0 if loss or gradients were no finite numbers and nothing was learned from them, else 0.0."""
+    readings: dict[str, Reading]
+    """What it did to each block, if that was measured."""
 
 
 class Learner:
@@ -60,6 +74,9 @@ class Learner:
         self._outlook: Outlook | None = None
         self._learning = False
         self._scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self._decides = device.type != "cpu"
+        """The device says itself whether a step counts: to ask it would be to wait for it."""
+        self._one = torch.ones((), device=device)
         self._adapters = Adapters(network.model, recipe.seed)
         self._start = {name: tensor.detach().clone() for name, tensor in network.model.state_dict().items()}
         self._instruments = Instruments(self._start)
@@ -145,12 +162,12 @@ class Learner:
 
     def step(
         self, inputs: Tensor, targets: Tensor, draws: Tensor | None, *, step: int, lr: float, measured: bool = False
-    ) -> tuple[Tensor, Tensor, dict[str, Reading]]:
+    ) -> Stepped:
         """One optimizer step on pixels (B, 3, R, R) uint8, all on the device. `step` (0-based) seeds noise and dropout.
 
-        Without `draws` the inputs are activations of the trunk instead. Gives loss and number of right answers, both before
-        the step and still on the device: reading them waits for it; and, if it is `measured`, what it did to each block.
-        Where memory runs out nothing has changed and it can be tried again.
+        Without `draws` the inputs are activations of the trunk instead. A step whose loss or gradients are no finite numbers
+        leaves weights, statistics, averages and the optimizer's memory as they were. Where memory runs out nothing has
+        changed and it can be tried again.
         """
         optimizer, scaler = self._optimizer, self._scaler
         if self.outlook.trunk is None and draws is None:
@@ -159,32 +176,69 @@ class Learner:
             train_mode(self.network.model, self._plan)
             self._learning = True
         set_rate(optimizer, lr)
-        statistics = [buffer.clone() for buffer in self._statistics.values()]
+        statistics = Before(self._statistics.values())
         try:
             loss, correct = self._gradients(inputs, targets, draws, step)
         except (RuntimeError, MemoryError) as error:
             if is_fault(error):
                 raise
             optimizer.zero_grad(set_to_none=True)
-            for buffer, before in zip(self._statistics.values(), statistics, strict=True):
-                buffer.copy_(before)
+            statistics.come_back()
             raise
         if measured or self._recipe.clip_norm:
             scaler.unscale_(optimizer)
+        broken = self._broken(loss)
         if measured:
             self._instruments.before(*self._weights_and_gradients())
-        if self._recipe.clip_norm:
-            everything = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(everything, self._recipe.clip_norm)
-        self._pull(lr)
-        scaler.step(optimizer)
-        scaler.update()
+        if self._decides:
+            self._move(lr, statistics, broken)
+        elif broken.item():
+            self._pass_over(statistics)
+        else:
+            self._move(lr, None, None)
         optimizer.zero_grad(set_to_none=True)
-        self._take_average()
         readings = {}
         if measured:
             readings = self._instruments.after(self._weights(), (name for name, _ in self.network.model.named_parameters()))
-        return loss, correct, readings
+        return Stepped(loss, correct, broken, readings)
+
+    def _broken(self, loss: Tensor) -> Tensor:
+        """1.0 if `loss` or a gradient is no finite number, else 0.0, on the device: nobody waits for it.
+
+        Gradients of fp16 overflow now and then in a healthy run: its scaler passes such a step over and lowers the scale, so
+        that only the loss is looked at.
+        """
+        broken = loss.isfinite().logical_not().float()
+        if not self._scaler.is_enabled():
+            gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+            if gradients:  # one pass over them, as GradScaler makes it; times 1 they stay what they are
+                torch._amp_foreach_non_finite_check_and_unscale_(gradients, broken, self._one)
+        return broken
+
+    def _pass_over(self, statistics: Before) -> None:
+        """Learn nothing from gradients that are no numbers."""
+        statistics.come_back()
+        if self._scaler.is_enabled():  # it finds them itself, and lowers its scale
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+
+    def _move(self, lr: float, statistics: Before | None, broken: Tensor | None) -> None:
+        """Carry out a step whose gradients are there. With `broken` the device passes it over where that is 1.0."""
+        optimizer, scaler = self._optimizer, self._scaler
+        if self._recipe.clip_norm:
+            everything = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(everything, self._recipe.clip_norm)
+        sound = None
+        if broken is not None and statistics is not None:
+            statistics.come_back(broken)
+            sound = 1 - broken
+        self._pull(lr, sound)
+        if broken is None or scaler.is_enabled():
+            scaler.step(optimizer)
+        else:
+            step_unless(broken, optimizer)
+        scaler.update()
+        self._take_average(sound)
 
     def _gradients(self, inputs: Tensor, targets: Tensor, draws: Tensor | None, step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of all parts of the batch, as if it had gone through at once (but for batch norm)."""
@@ -210,10 +264,14 @@ class Learner:
                     other = wanted[mix.partner]
                     loss = mix.share * loss + (1 - mix.share) * self._task.loss(outputs, other)
                     wanted = wanted if mix.share >= 0.5 else other
-                torch.autograd.backward(self._scaler.scale(loss * share))
+                torch.autograd.backward(self._scaler.scale(loss * share), self._spoilt(loss))
             losses.append(loss.detach() * share)
             corrects.append(self._task.correct(outputs.detach(), wanted))
         return torch.stack(losses).sum(), torch.stack(corrects).sum()
+
+    def _spoilt(self, loss: Tensor) -> Tensor | None:
+        """For a scaler, which sees gradients only: 1 to begin the backward pass with, or NaN if `loss` is no number."""
+        return (loss - loss).detach() + self._one if self._scaler.is_enabled() else None
 
     def _forward(self, inputs: Tensor, *, activations: bool = False, averaged: bool = False) -> Tensor:
         """Images, or activations of the trunk, to class scores; below the cut nothing is kept for a backward pass."""
@@ -239,16 +297,20 @@ class Learner:
         with torch.no_grad():
             return {**learning, **self._adapters.weights()}, gradients
 
-    def _pull(self, lr: float) -> None:
+    def _pull(self, lr: float, sound: Tensor | None) -> None:
         """L2-SP (Li, Grandvalet and Davoine 2018), decoupled from the gradient as AdamW decouples weight decay."""
         with torch.no_grad():
             for group in self._optimizer.param_groups:
                 if group["pull"]:
                     for name, parameter in zip(group["names"], group["params"], strict=True):
-                        parameter.lerp_(self._start[name], min(1.0, lr * group["lr_scale"] * group["pull"]))
+                        share = min(1.0, lr * group["lr_scale"] * group["pull"])
+                        parameter.lerp_(self._start[name], share if sound is None else share * sound)
 
-    def _take_average(self) -> None:
-        """Of the weights over the last steps; it follows fast at first (Tarvainen and Valpola 2017)."""
+    def _take_average(self, sound: Tensor | None) -> None:
+        """Of the weights over the last steps; it follows fast at first (Tarvainen and Valpola 2017).
+
+        Where the device decides, a step that did not count still counts for how fast.
+        """
         if not self._recipe.ema:
             return
         self._averaged_steps += 1
@@ -258,7 +320,7 @@ class Learner:
             for name in self._changing:
                 kept = self._average[name]
                 if kept.is_floating_point():
-                    kept.lerp_(now[name], 1 - keep)
+                    kept.lerp_(now[name], 1 - keep if sound is None else (1 - keep) * sound)
                 else:
                     kept.copy_(now[name])
 
@@ -307,6 +369,10 @@ class Learner:
         """Weights and statistics as they work, adapters added."""
         with torch.no_grad():
             return {**self.network.model.state_dict(), **self._adapters.weights()}
+
+    def answering(self) -> dict[str, Tensor]:
+        """The weights that answer: averaged, or with the adapters added. On the device, and not to be changed."""
+        return dict(self._average) or self._weights()
 
     def state(self) -> dict[str, Any]:
         """All that ever changed, on the CPU, as a checkpoint holds it. Noise and dropout follow from seed and step."""

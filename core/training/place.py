@@ -21,6 +21,10 @@ class Place:
     """Sum over the images of this epoch so far; so are the next two."""
     correct: int = 0
     images: int = 0
+    broken: int = 0
+    """Steps in a row, up to the last one, from which nothing could be learned: loss or gradients were no numbers."""
+    passed_over: int = 0
+    """Such steps in all."""
     best_epoch: int | None = None
     best_value: float = -math.inf
     """Of the recipe's metric, turned so that more is better."""

@@ -143,6 +143,13 @@ def test_a_finished_run_shows_all_it_reached() -> None:
     assert state.seconds_left is None
 
 
+def test_of_notices_that_count_the_newest_stands() -> None:
+    def told(n: int) -> Notice:
+        return Notice(code="training.passed_over", values={"n": n, "step": 3 * n, "most": 3})
+
+    assert fed(started(), told(1), Notice(code="n"), told(2)).state().notices == (Notice(code="n"), told(2))
+
+
 def test_a_continuation_goes_back_to_its_checkpoint() -> None:
     history = fed(
         started(), *map(step, range(1, 5)), epoch(1), *map(step, range(5, 8)), Ended(outcome="interrupted", clock=14)

@@ -78,7 +78,7 @@ def recipe_line(recipe: Recipe) -> str:
 
 def _marks(now: "RunState") -> tuple[object, ...]:
     """What the page shows besides the figures that tick: it is drawn again when this changes."""
-    return now.started is not None, len(now.edits), len(now.films), len(now.notices), len(now.interruptions)
+    return now.started is not None, len(now.edits), len(now.films), now.notices, len(now.interruptions)
 
 
 def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:

@@ -102,6 +102,22 @@ def test_a_loss_that_is_no_number_ends_it_and_is_not_kept(open_job: Open, recipe
     assert sweep(job, steps=20) == Found(None, (), (), (), None, "diverged")
 
 
+def test_gradients_that_are_no_numbers_end_it_though_the_loss_is_one(
+    open_job: Open, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Learner._gradients
+
+    def poisoned(self: Learner, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        answer = real(self, *given)
+        if given[3] == 3:
+            self._optimizer.param_groups[0]["params"][0].grad.fill_(float("inf"))
+        return answer
+
+    monkeypatch.setattr(Learner, "_gradients", poisoned)
+    found = sweep(open_job(recipe), steps=20, high=1e-4)
+    assert (found.stopped, len(found.rates)) == ("diverged", 4)
+
+
 def test_rates_that_change_nothing_suggest_nothing(recipe: Recipe, workspace: Workspace) -> None:
     found = find_rate(recipe, workspace=workspace, low=1e-12, high=1e-10, steps=20)
     assert (found.suggestion, found.stopped, len(found.rates)) == (None, "end", 20)

@@ -483,25 +483,98 @@ def test_frozen_blocks_are_bit_identical_after_training(
 # what goes wrong
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_what_was_good(
-    run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """From now on the loss of these steps (0-based) is no number."""
+    real = Learner._gradients
+
+    def at(*steps: int) -> None:
+        def poisoned(self: Learner, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            loss, correct = real(self, *given)
+            return (loss * float("nan") if given[3] in steps else loss), correct
+
+        monkeypatch.setattr(Learner, "_gradients", poisoned)
+
+    return at
+
+
+def test_a_loss_that_stays_no_number_ends_the_run_and_keeps_what_was_good(
+    run, recipe: Recipe, tmp_path: Path, poison
 ) -> None:
-    real = Learner.step
-
-    def poisoned(self: Learner, *given: torch.Tensor, step: int, **how: Any) -> tuple[Any, ...]:
-        loss, *rest = real(self, *given, step=step, **how)
-        return (loss * float("nan") if step == 6 else loss), *rest
-
-    monkeypatch.setattr(Learner, "step", poisoned)
+    poison(5, 6, 7, 8, 9)
     said = run(recipe)
-    assert [step.loss is None for step in said.of(StepDone)] == [False] * 6 + [True]
+    assert [step.loss is None for step in said.of(StepDone)] == [False] * 5 + [True] * 4
     bad = said.of(StepDone)[-1]
     assert (said.ended.outcome, said.ended.code) == ("failed", "training.not_finite")
-    assert said.ended.values == {"step": 7, "lr": bad.lr}
+    assert said.ended.values == {"step": 9, "lr": bad.lr}
     assert [saved.step for saved in said.of(Saved)] == [5]
     assert files(tmp_path / "run") == {"step-00000005.ckpt", "step-00000005.ckpt.json"}
     state = checkpoint.load(tmp_path / "run/step-00000005.ckpt")
     assert all(bool(tensor.isfinite().all()) for tensor in state["model"].values())
+
+
+def test_a_step_that_is_no_number_is_passed_over_and_said_and_is_no_part_of_the_figures(run, recipe: Recipe, poison) -> None:
+    poison(1, 2, 3, 6)
+    said = run(recipe)
+    assert said.ended.outcome == "finished"
+    assert [(n.code, n.values) for n in said.of(Notice)] == [
+        ("training.passed_over", {"n": n, "step": step, "most": 3}) for n, step in enumerate((2, 3, 4, 7), 1)
+    ]
+    assert [step.step for step in said.of(StepDone)] == list(range(1, 11))
+    for epoch in said.of(EpochDone):
+        steps = [step for step in said.of(StepDone) if step.epoch == epoch.epoch and step.loss is not None]
+        images = sum(step.images for step in steps)
+        assert epoch.train_loss == pytest.approx(sum(step.loss * step.images for step in steps) / images)
+        assert epoch.train_accuracy == pytest.approx(sum(step.correct for step in steps) / images)
+
+
+def test_steps_passed_over_change_nothing_for_those_that_count(run, recipe: Recipe, live, poison) -> None:
+    """The second epoch is poisoned but for one step of which nothing is learned: it ends where the first one did."""
+    recipe = recipe.changed(schedule="constant", warmup_epochs=0.0, instruments=False)
+    poison(5, 6, 7)
+    run(recipe, told=at_step(8, Interrupt()))
+    assert len(live) == 2
+    same_weights(*live)
+
+
+def test_an_epoch_from_which_nothing_could_be_learned_ends_the_run(run, recipe: Recipe, poison) -> None:
+    poison(2, 3)
+    said = run(recipe.changed(batch_size=20))
+    assert [(step.epoch, step.loss is None) for step in said.of(StepDone)] == [(1, False), (1, False), (2, True), (2, True)]
+    assert (said.ended.outcome, said.ended.code) == ("failed", "training.not_finite")
+    assert said.ended.values["step"] == 4
+
+
+@pytest.mark.parametrize("command", [Stop(), Pause(), Interrupt()])
+def test_a_run_can_be_told_to_end_while_nothing_was_learned_yet(run, recipe: Recipe, poison, command: Command) -> None:
+    poison(0, 1)
+    said = run(recipe, told=at_step(2, command))
+    assert said.ended.outcome == {"stop": "stopped", "pause": "paused", "interrupt": "interrupted"}[command.kind]
+    assert said.of(EpochDone) == []
+
+
+def test_a_continuation_counts_on_to_the_bit(run, recipe: Recipe, tmp_path: Path, poison) -> None:
+    recipe = recipe.changed(ema=0.9)
+    poison(5, 6, 7, 8)
+    whole = run(recipe, "whole")
+    assert (whole.ended.code, whole.ended.values["step"]) == ("training.not_finite", 9)
+    first = run(recipe, "parts", told=at_step(7, Interrupt()))
+    second = run(recipe, "parts", resume=tmp_path / "parts" / first.of(Saved)[-1].file)
+    assert [step.step for step in second.of(StepDone)] == [8, 9]
+    assert (second.ended.code, second.ended.values) == (whole.ended.code, whole.ended.values)
+    assert [n.values["n"] for n in first.of(Notice) + second.of(Notice)] == [1, 2, 3]
+    poison(6)
+    run(recipe, "whole")
+    first = run(recipe, "parts", told=at_step(7, Interrupt()))
+    run(recipe, "parts", resume=tmp_path / "parts" / first.of(Saved)[-1].file)
+    same_weights(tensors(tmp_path / "whole/model.safetensors"), tensors(tmp_path / "parts/model.safetensors"))
+
+
+def test_figures_that_are_read_in_groups_tell_the_same(run, recipe: Recipe, poison, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison(1, 2, 3, 6)
+    alone = run(recipe, "alone")
+    monkeypatch.setattr(Job, "readable", property(lambda job: job.place.offset >= job.steps_per_epoch))
+    assert run(recipe, "groups").timeless() == alone.timeless()
 
 
 @pytest.mark.parametrize("command", [None, Stop(), Pause()])
