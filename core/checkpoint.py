@@ -58,7 +58,7 @@ def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None
     TypeError if `state` holds anything but tensors, numbers, texts, None, lists (tuples become lists) and dicts.
     """
     document = _plain({"format": FORMAT, **state}, "state")
-    _check_room(path.parent, _size(document))
+    check_room(path.parent, _size(document))
     digest, size = write_durably(path, lambda file: torch.save(document, file))
     about = {"run": path.parent.name, "file": path.name, "sha256": digest, "size_bytes": size}
     manifest = {"format": FORMAT, **about, **(notes or {})}
@@ -223,7 +223,7 @@ def _read_back(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_room(folder: Path, size: int) -> None:
+def check_room(folder: Path, size: int) -> None:
     """Raises CheckpointError (`checkpoint.disk_full`) unless a checkpoint of `size` bytes fits and leaves the reserve."""
     try:
         free = shutil.disk_usage(folder).free

@@ -201,6 +201,18 @@ class Saved(_Event):
     best: bool
 
 
+class Pinned(_Event):
+    """A person has kept this moment: the model as it was lies in a file of its own, which no retention touches."""
+
+    kind: Literal["pinned"] = "pinned"
+    step: int = Field(description="Steps done before.")
+    epoch: int
+    name: str
+    file: str = Field(description="Name inside the run's folder.")
+    sha256: str
+    size_bytes: int
+
+
 class Notice(_Event):
     """Something a person should know, as a code of the word catalogues (`notice.<code>`) and its values."""
 
@@ -289,6 +301,7 @@ Event = Annotated[
     | EpochDone
     | Film
     | Saved
+    | Pinned
     | Notice
     | Tested
     | Ended,
@@ -333,5 +346,12 @@ class Amend(_Command):
     lr: float | None = Field(default=None, gt=0.0, le=10.0, description="None: as it is.")
 
 
-Command = Annotated[Stop | Pause | Discard | Interrupt | Amend, Field(discriminator="kind")]
+class Pin(_Command):
+    """Keep the model as it is before the next step, under a name. The run goes on."""
+
+    kind: Literal["pin"] = "pin"
+    name: str = Field(min_length=1, max_length=80)
+
+
+Command = Annotated[Stop | Pause | Discard | Interrupt | Amend | Pin, Field(discriminator="kind")]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -19,6 +19,7 @@ from core.events import (
     Measuring,
     Memory,
     Notice,
+    Pinned,
     Preflight,
     Preparing,
     Readings,
@@ -99,6 +100,8 @@ class RunState:
     films: tuple[Film, ...] = ()
     """One an epoch."""
     notices: tuple[Notice, ...] = ()
+    pins: tuple[Pinned, ...] = ()
+    """Moments that a person has kept, those included that were let go since."""
     saved: Saved | None = None
     tested: Tested | None = None
     scores: Scores | None = None
@@ -133,6 +136,7 @@ class History:
         self._glance: Glance | None = None
         self._memory: Memory | None = None
         self._notices: list[Notice] = []
+        self._pins: list[Pinned] = []
         self._saved: Saved | None = None
         self._tested: Tested | None = None
         self._ended: Ended | None = None
@@ -188,6 +192,8 @@ class History:
             self._memory = entry
         elif isinstance(entry, Saved):
             self._saved = entry
+        elif isinstance(entry, Pinned):
+            self._pins.append(entry)
         elif isinstance(entry, Notice):
             if entry.code in COUNTED:
                 self._notices = [notice for notice in self._notices if notice.code != entry.code]
@@ -241,6 +247,7 @@ class History:
             readings=tuple(self._readings),
             films=tuple(self._films),
             notices=tuple(self._notices),
+            pins=tuple(self._pins),
             saved=self._saved,
             tested=self._tested,
             scores=self._tested.scores if self._tested else None,

@@ -5,7 +5,7 @@ tensors, since neither safetensors nor a disk notices a flipped bit.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,9 +72,20 @@ class Model:
         return softmax(self.logits(torch.from_numpy(np.stack(decoded))))
 
 
-def save_model(path: Path, network: Network, *, recipe: Recipe, classes: Sequence[str]) -> str:
-    """Write the model to `path`, whole or not at all; gives the file's SHA-256. Raises CheckpointError (`checkpoint.*`)."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.model.state_dict().items()}
+def save_model(
+    path: Path,
+    network: Network,
+    *,
+    recipe: Recipe,
+    classes: Sequence[str],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> str:
+    """Write the model to `path`, whole or not at all; gives the file's SHA-256. Raises CheckpointError (`checkpoint.*`).
+
+    `weights` stand in for the network's own.
+    """
+    held = network.model.state_dict() if weights is None else weights
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in held.items()}
     preprocessing = {"size": recipe.image_size, "fit": recipe.fit, "mean": network.mean, "std": network.std}
     metadata = {
         "thaw": FORMAT,

@@ -25,6 +25,7 @@ FLOORS = {
     "layers": 3,
     "run": 3,
     "steps": 4,
+    "pins": 4,
     "recovery": 5,
     "boots": 3,
     "torchfile": 2,

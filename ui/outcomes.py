@@ -24,6 +24,7 @@ from PIL import Image
 from core.errors import StoreError, ThawError
 from core.events import Pause, Scores
 from core.heavy import load_torch
+from core.pins import FILE
 from core.recipe import Recipe
 from core.run import ACTIVE, RESUMABLE, Run
 from ui import services
@@ -67,6 +68,12 @@ def empty_bin() -> None:
 def with_model() -> list[Run]:
     """The runs that have a tested model, newest first."""
     return [run for run in runs() if run.state in WITH_MODEL]
+
+
+def to_try() -> list[Run]:
+    """The runs that have a tested model or a moment that was kept, newest first."""
+    home = services.workspace().runs
+    return [run for run in runs() if run.state in WITH_MODEL or any((home / run.id).glob("kept-*.safetensors"))]
 
 
 def find(run_id: str | None) -> Run | None:
@@ -231,26 +238,29 @@ class Guess:
     error: ThawError | None = None
 
 
-def predict(run_id: str, pictures: Sequence[tuple[str, bytes]]) -> Job:
-    """Let the model of a run look at (name, bytes) pictures; gives a list of Guess. The same question is asked once."""
-    digest = hashlib.sha256(run_id.encode())
+def predict(run_id: str, pictures: Sequence[tuple[str, bytes]], kept: str = "") -> Job:
+    """Let the model of a run look at (name, bytes) pictures; gives a list of Guess. The same question is asked once.
+
+    `kept` is the file of a moment that is asked instead.
+    """
+    digest = hashlib.sha256(f"{run_id}/{kept}".encode())
     for name, data in pictures:
         digest.update(name.encode("utf-8", "replace") + hashlib.sha256(data).digest())
     question, jobs = digest.hexdigest(), services.jobs()
     known = jobs.find("predict", question)
     if known is not None and known.state in ("running", "done"):
         return known
-    file = services.run_folder(run_id) / MODEL
-    kept = list(pictures)[:MOST_PICTURES]
+    file = services.run_folder(run_id) / (kept if FILE.fullmatch(kept) else MODEL)
+    asked = list(pictures)[:MOST_PICTURES]
 
     def work(progress: Progress, cancelled: Cancelled) -> list[Guess]:
         model = _model(file, file.stat().st_mtime_ns) if file.is_file() else None
         if model is None:
             raise ThawError("export.no_model", run=run_id)
         guesses = []
-        for number, (name, data) in enumerate(kept, 1):
+        for number, (name, data) in enumerate(asked, 1):
             guesses.append(_guess(model, name, data))
-            progress(number, len(kept))
+            progress(number, len(asked))
         return guesses
 
     job = jobs.start("predict", question, work)

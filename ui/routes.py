@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from core.errors import ThawError
+from core.pins import FILE
 from ui import health as api_health
 from ui import services, sign_in
 from ui.uploads import upload
@@ -44,7 +45,7 @@ DOWNLOADS = {
     "test.json": "application/json",
     "recipe.json": "application/json",
 }
-"""The files of a run that may leave it, and what they are."""
+"""The files of a run that may leave it, and what they are; so may the moments that were kept."""
 
 
 async def health(request: Request) -> Response:
@@ -165,7 +166,8 @@ def _keep(file: Path, body: bytes) -> None:
 def download(request: Request) -> Response:
     """A file of a run, under a name that tells the runs apart."""
     run, file = request.path_params["run"], request.path_params["file"]
-    if not RUN_ID.fullmatch(run) or file not in DOWNLOADS:
+    kind = DOWNLOADS.get(file, "application/octet-stream" if FILE.fullmatch(file) else "")
+    if not RUN_ID.fullmatch(run) or not kind:
         return refusal(404, "server.no_file")
     try:
         path = services.run_folder(run) / file
@@ -175,9 +177,7 @@ def download(request: Request) -> Response:
         return refusal(404, "server.no_file")
     stem, suffix = file.rsplit(".", 1)
     headers = {"cache-control": "no-store"}
-    return FileResponse(
-        path, media_type=DOWNLOADS[file], filename=f"thaw-{run[-8:].lower()}-{stem}.{suffix}", headers=headers
-    )
+    return FileResponse(path, media_type=kind, filename=f"thaw-{run[-8:].lower()}-{stem}.{suffix}", headers=headers)
 
 
 def refusal(status: int, code: str) -> Response:

@@ -26,6 +26,7 @@ from core.events import (
     Measuring,
     Notice,
     Outcome,
+    Pin,
     Replanned,
     Stop,
     Tested,
@@ -34,6 +35,7 @@ from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
 from core.training.job import START_FILE, Job
+from core.training.moment import keep
 from core.training.opening import opened
 from core.training.place import Place
 from core.workspace import Workspace
@@ -78,6 +80,7 @@ class Desk:
         self.command: Command | None = None
         """The last one but for amendments; nothing follows a Discard."""
         self._amendments: deque[Amend] = deque()
+        self._pins: deque[Pin] = deque()
         self._edits = deque(edit for edit in edits if edit.cause == "person")
         self._begin = time.monotonic()
 
@@ -90,11 +93,18 @@ class Desk:
         while self._amendments:
             yield self._amendments.popleft()
 
+    def pins(self) -> Iterator[Pin]:
+        """Moments to be kept now."""
+        while self._pins:
+            yield self._pins.popleft()
+
     def hear(self, command: Command | None) -> None:
         """Take in a command."""
         if isinstance(command, Amend):
             self._edits.clear()  # whoever changes something now has the last word
             self._amendments.append(command)
+        elif isinstance(command, Pin):
+            self._pins.append(command)
         elif command is not None and not isinstance(self.command, Discard):
             self.command = command
 
@@ -125,6 +135,8 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
             told=lambda: desk.leaving or (desk.command is not None and resume is None),
         )
         yield from _learn(job, desk)
+        if not isinstance(desk.command, Discard):
+            yield from _pin(job, desk)
         if not desk.leaving:
             yield from _finish(job, desk)
         if desk.leaving:
@@ -158,6 +170,7 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
             yield from job.preflight()
         for rows in job.batches():
             yield from _amend(job, desk)
+            yield from _pin(job, desk)
             yield from job.step(rows)
             if job.readable:
                 yield from job.read()
@@ -177,6 +190,15 @@ def _amend(job: Job, desk: Desk) -> Iterator[Event]:
             yield job.amend(wish)
         except ThawError as error:
             yield Notice(code="training.not_amended", values={"cause": error.code})
+
+
+def _pin(job: Job, desk: Desk) -> Iterator[Event]:
+    """Keep the moments that a person wants kept; where that cannot be, it is said, and the run goes on."""
+    for wish in desk.pins():
+        try:
+            yield keep(job, wish.name)
+        except ThawError as error:
+            yield Notice(code="training.not_pinned", values={"cause": error.code})
 
 
 def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:

@@ -81,6 +81,9 @@ RUN_CALLS: dict[str, Callable[[str], Any]] = {
     "delete": services.delete,
     "restore": services.restore,
     "move": lambda run: services.move(run, 1),
+    "pin": lambda run: services.pin(run, "mine now"),
+    "pins": services.pins,
+    "unpin": lambda run: services.unpin(run, "kept-00000001.safetensors"),
     "outcomes.run_state": outcomes.run_state,
     "outcomes.resume": outcomes.resume,
     "outcomes.pause": outcomes.pause,
@@ -172,12 +175,14 @@ def test_the_routes_say_404_to_others(
     dataset, run = of_ann
     accounts = services.access().accounts
     (services.store().folder(run) / "report.json").write_text("{}")
+    (services.store().folder(run) / "kept-00000001.safetensors").write_bytes(b"x")
     be("ann")
     sha = services.dataset(dataset).items[0].sha256
     paths = [
         f"/api/runs/{run}/curve",
         f"/api/runs/{run}/readings",
         f"/api/download/{run}/report.json",
+        f"/api/download/{run}/kept-00000001.safetensors",
         f"/api/thumbs/{dataset}/{sha}",
         f"/api/image/{dataset}/{sha}",
     ]
@@ -533,7 +538,7 @@ def test_where_nobody_signs_in_the_queue_is_everybodys(house: Workspace) -> None
 def test_every_act_of_the_log_has_its_words() -> None:
     from core.words import catalogue
 
-    acts = {f"run_{kind}" for kind in ("stop", "pause", "discard")}
+    acts = {f"run_{kind}" for kind in ("stop", "pause", "discard", "pin")}
     root = Path(ui.__file__).parent
     for file in (*root.rglob("*.py"), *(root.parent / "core" / "commands").glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):

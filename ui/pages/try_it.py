@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from ui import state
-from ui.parts import guesses, offer, take, which
+from ui import outcomes, state
+from ui.parts import guesses, offer, pins, take, which
 from ui.text import t
 
 
@@ -15,7 +15,10 @@ def show() -> None:
     left, right = st.columns([2, 3], gap="large")
     with left.container(border=True, key=state.key("try_it", "offer")):
         st.subheader(t("try_it.offer"), anchor=False)
+        kept = pins.choose(run)
         pictures = offer.show(run)
     with right:
-        guesses.show(run, pictures)
-    take.show(run)
+        guesses.show(run, pictures, kept)
+    if run.state in outcomes.WITH_MODEL:
+        take.show(run)
+    pins.show(run)

@@ -17,15 +17,15 @@ PATIENCE_SECONDS = 0.6
 """So long the page waits itself; what takes longer is asked for again and again, and the page stays alive."""
 
 
-def show(run: Run, pictures: Pictures) -> None:
-    """Ask the model and show what it says."""
+def show(run: Run, pictures: Pictures, kept: str = "") -> None:
+    """Ask the model, or the moment in the file `kept`, and show what it says."""
     if not pictures:
         with st.container(border=True, horizontal_alignment="center", key=state.key("try_it", "nothing")):
             st.space("medium")
             st.markdown(t("try_it.nothing"), width="content", text_alignment="center")
             st.space("medium")
         return
-    job = outcomes.predict(run.id, pictures)
+    job = outcomes.predict(run.id, pictures, kept)
     if not job.wait(PATIENCE_SECONDS):
         _wait(job)
         return

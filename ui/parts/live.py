@@ -9,7 +9,7 @@ from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
 from ui import navigation, services, state
 from ui.components.live_chart import live_chart
-from ui.parts import hindrance, narration, notes, steer, watch
+from ui.parts import hindrance, narration, notes, pins, steer, watch
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def show(run: "Run") -> None:
             later=[(edit.step, {group.name: group.lr_scale for group in edit.groups}) for edit in now.edits],
             steps_per_epoch=now.started.steps_per_epoch if now.started else 0,
         )
+        pins.show(run)
         hindrance.interruption(now)
         for notice in now.notices:
             st.caption(f":material/info: {said(f'notice.{notice.code}', notice.values)}")
@@ -78,7 +79,8 @@ def recipe_line(recipe: Recipe) -> str:
 
 def _marks(now: "RunState") -> tuple[object, ...]:
     """What the page shows besides the figures that tick: it is drawn again when this changes."""
-    return now.started is not None, len(now.edits), len(now.films), now.notices, len(now.interruptions)
+    shown = now.started is not None, now.step > 0, len(now.pins)
+    return *shown, len(now.edits), len(now.films), now.notices, len(now.interruptions)
 
 
 def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
@@ -194,6 +196,7 @@ def _controls(run: "Run") -> None:
         if run.state == "running":
             _tell("pause", run.id, Pause(), ":material/pause:", told)
             _tell("stop", run.id, Stop(), ":material/flag:", told)
+            pins.button(run, services.run_state(run.id).step, disabled=told is not None)
         elif run.state in ("paused", "interrupted", "failed"):
             _resume(run.id, primary=True)
         elif run.state in ("finished", "stopped"):

@@ -15,6 +15,7 @@ from ui.text import moment, plain, size, t, words
 
 PAGE = 12
 GB = 2**30
+_DONE = "members.over"
 
 
 def show() -> None:
@@ -70,6 +71,7 @@ def row(member: Member, most: int) -> Row:
 def _add() -> None:
     @st.dialog(t("members.add"), icon=":material/person_add:")
     def ask() -> None:
+        _close_if_done()
         name = st.text_input(t("members.name"), key=state.key("members", "name"), max_chars=40)
         admin = st.checkbox(t("members.as_admin"), key=state.key("members", "as-admin"), help=t("members.as_admin.help"))
         if st.button(t("members.add.go"), key=state.key("members", "add-go"), type="primary"):
@@ -88,13 +90,20 @@ def _hand_over(sentence: str, password: str) -> None:
     st.markdown(f":green[:material/check_circle:] {sentence}")
     st.code(password, language=None)
     st.caption(t("members.once"))
-    if st.button(t("members.done"), key=state.key("members", "done")):
+    st.button(t("members.done"), key=state.key("members", "done"), on_click=state.put, args=(_DONE, True))
+
+
+def _close_if_done() -> None:
+    """A dialog is drawn again alone, without what was pressed before: the page has to be."""
+    if state.value(_DONE):
+        state.forget(_DONE)
         st.rerun()
 
 
 def _password(action: str, name: str) -> None:
     @st.dialog(t("members.do.password"), icon=":material/key:")
     def ask() -> None:
+        _close_if_done()
         st.markdown(t("members.password.ask", name=plain(name)))
         if st.button(t("members.password.go"), key=state.key("members", "password-go"), type="primary"):
             try:
@@ -152,6 +161,7 @@ def _class() -> None:
 def _new_class_password() -> None:
     @st.dialog(t("members.class.new"), icon=":material/key:")
     def ask() -> None:
+        _close_if_done()
         st.markdown(t("members.class.ask"))
         if st.button(t("members.password.go"), key=state.key("members", "class-go"), type="primary"):
             _hand_over(t("members.class.made"), services.class_password(True))

@@ -11,7 +11,7 @@ from ui.text import moment, plain, t
 
 def choose(page: str) -> Run | None:
     """Title, opening sentence and the box; the run, or None after saying that there is none yet."""
-    runs = outcomes.with_model()
+    runs = outcomes.to_try() if page == "try_it" else outcomes.with_model()
     if not runs:
         notes.lead(f"{page}.title", f"{page}.lead")
         _busy(page)

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from core.events import Amend, Command
+from core.errors import StoreError
+from core.events import Amend, Command, Pin, Pinned
 from core.recipe import Recipe
 from ui.services.house import access, check, keeps, opened
 from ui.services.networks import tree
@@ -166,6 +167,32 @@ def low_disk(coming_bytes: int) -> int | None:
 def active_runs() -> tuple["Run", ...]:
     """Runs that are at work or wait, the oldest first."""
     return tuple(reversed([one for one in runs() if one.state in ("queued", "running")]))
+
+
+def pin(run_id: str, name: str) -> None:
+    """Keep the model of a run at work as it is now. Raises StoreError (`run.not_waiting`, `run.name_empty`), AccessError."""
+    access().run(run_id)
+    access().check_disk()
+    name = " ".join(name.split())[:80]
+    if not name:
+        raise StoreError("run.name_empty")
+    opened().engine.send(run_id, Pin(name=name))
+    access().audit("run_pin", run=run_id)
+
+
+def pins(run_id: str) -> tuple[Pinned, ...]:
+    """The moments of a run that are kept, oldest first. Raises StoreError if there is no such run."""
+    from core.pins import here
+
+    return here(run_folder(run_id), opened().engine.state(run_id).pins)
+
+
+def unpin(run_id: str, file: str) -> None:
+    """Let a moment go for good. Raises StoreError (`run.no_pin`)."""
+    from core.pins import let_go
+
+    let_go(run_folder(run_id), file)
+    access().audit("run_unpinned", run=run_id)
 
 
 def rename(run_id: str, name: str) -> None:

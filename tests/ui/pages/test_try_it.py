@@ -1,6 +1,7 @@
 """Try it: pictures in, answers out, bad pictures in words, and an export that is offered only after its check."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.errors import ExportError
+from core.events import Pinned
 from core.export import ExportReport
 from core.run import Run
 from ui import outcomes, services
@@ -182,3 +184,49 @@ def test_with_no_model_one_button_leads_to_the_train_page(house: object, page: P
 def test_in_chinese_the_page_is_chinese(trained: Trained, page: Page) -> None:
     trained()
     assert page("try_it", lang="zh").title[0].value == "试一试"
+
+
+def keep(run: Run, model_file: Path, name: str = "a *moment*") -> str:
+    """A moment of the run, kept as training keeps it."""
+    file = services.run_folder(run.id) / "kept-00000004.safetensors"
+    shutil.copy(model_file, file)
+    size = file.stat().st_size
+    pin = Pinned(step=4, epoch=2, name=name, file=file.name, sha256="0" * 64, size_bytes=size)
+    services.store().append(run.id, [pin])
+    return file.name
+
+
+def test_a_moment_that_was_kept_can_be_asked_instead_of_the_best(
+    trained: Trained, page: Page, sent: Sent, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained()
+    assert not [box for box in page("try_it").selectbox if box.key.startswith("try_it.kept")]
+    file = keep(run, model_file)
+    asked: list[str] = []
+    real = outcomes.predict
+    monkeypatch.setattr(
+        outcomes, "predict", lambda run_id, given, kept="": (asked.append(kept), real(run_id, given, kept))[1]
+    )
+    at = page("try_it")
+    (box,) = [box for box in at.selectbox if box.key.startswith("try_it.kept")]
+    assert box.options == ["The best, tested one", "a *moment* · Step 4, epoch 2"]
+    at.file_uploader(key="try_it.files").upload("a.png", picture()).run()
+    at.selectbox(key=box.key).set_value(file).run()
+    assert asked == ["", file]
+    assert sent(at, "try_it.answers")
+    assert not at.exception
+
+
+def test_a_moment_of_a_run_without_a_model_can_be_tried_taken_home_and_let_go(
+    trained: Trained, page: Page, sent: Sent, model_file: Path
+) -> None:
+    run = trained("paused")
+    file = keep(run, model_file)
+    at = page("try_it")
+    assert r"a \*moment\*" in texts(at)
+    assert sent(at, f"pins.get.{file}")["url"] == f"/api/download/{run.id}/{file}"
+    assert sent(at, "take.weights.get") is None
+    at.button(key=f"pins.let-go.{file}").click().run()
+    at.button(key="pins.yes").click().run()
+    assert services.pins(run.id) == ()
+    assert not (services.run_folder(run.id) / file).exists()
