@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import DTypeLike, NDArray
 
-from core.threads import usable_cores
+from core.container import available_bytes, usable_cores
 
 IN_MEMORY_BYTES = 2 * 2**30
 """Below this size a kept array is read, above it is mapped: the system then reads what is used."""
@@ -73,7 +72,7 @@ class Arrays:
         place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
         if shutil.disk_usage(place).free > size_bytes + SPARE_BYTES:
             return True
-        return bool(size_bytes < min(self._limit, psutil.virtual_memory().available // 4))
+        return bool(size_bytes < min(self._limit, available_bytes() // 4))
 
     @property
     def _limit(self) -> int:

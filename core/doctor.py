@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from core.container import memory_bytes, usable_cores
 from core.errors import StoreError, ThawError
 from core.store import RunStore
 from core.workspace import Workspace
@@ -37,8 +38,8 @@ def examine(workspace: Workspace) -> dict[str, Any]:
         "platform": platform.platform(),
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: _version(name) for name in PACKAGES},
-        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "cores": min(psutil.cpu_count(logical=False) or usable_cores(), usable_cores()),
+        "memory_bytes": memory_bytes(),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "devices": _devices(problems),
         "workspace": {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
+from core.container import available_bytes
 from core.errors import StoreError, ThawError
 from core.estimate import forecast
 from core.recipe import Recipe
@@ -72,13 +73,13 @@ def needed(recipe: Recipe, workspace: Workspace) -> Needed:
     pixels = 3 * recipe.image_size**2 * images
     kindest = "bf16" if recipe.precision == "auto" else recipe.precision  # nothing is refused that may fit
     batch = recipe.changed(batch_size=min(recipe.batch_size, max(images, 1)), precision=kindest)
-    held = forecast(tree, batch, images=images, flops_per_second=None).memory_bytes
+    held = forecast(tree, batch, images=images, costs=None).memory_bytes
     return Needed(int(AT_ONCE * checkpoint) + weights + pixels, held)
 
 
 def _free_memory() -> int:
     """Bytes that this process can come to have: what it has stays with it, for the allocator keeps what a run has freed."""
-    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
+    return available_bytes() + int(psutil.Process().memory_info().rss)
 
 
 def _spoken(size: int) -> str:

@@ -4,6 +4,8 @@ import os
 
 import psutil
 
+from core.container import usable_cores
+
 
 def set_threads(*, interactive: bool, environment: dict[str, str] | None = None) -> int:
     """Fill in what the person has not set; gives the number of threads that compute.
@@ -13,16 +15,10 @@ def set_threads(*, interactive: bool, environment: dict[str, str] | None = None)
     """
     place = os.environ if environment is None else environment
     cores = psutil.cpu_count(logical=False) or 1
-    usable = min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
+    usable = min(cores, usable_cores())
     place.setdefault("OMP_NUM_THREADS", str(max(1, usable - 1) if interactive else max(1, usable)))
     place.setdefault("OMP_WAIT_POLICY", "passive")
     place.setdefault("GOMP_SPINCOUNT", "0")
     place.setdefault("KMP_BLOCKTIME", "0")
     first = place["OMP_NUM_THREADS"].split(",")[0].strip()
     return int(first) if first.isdigit() else 1
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    available = getattr(os, "sched_getaffinity", None)
-    return len(available(0)) if available else os.cpu_count() or 1

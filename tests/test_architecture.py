@@ -17,6 +17,7 @@ FLOORS = {
     "locks": 2,
     "durable": 2,
     "log": 2,
+    "container": 1,
     "threads": 2,
     "heavy": 2,
     "arrays": 4,

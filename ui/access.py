@@ -13,10 +13,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core.container import memory_bytes
 from core.errors import AccessError, DataError, StoreError
 from core.gate import Accounts, Audit, Limits, Person
 from core.gate.accounts import EVERYBODY
@@ -262,7 +262,7 @@ class Access:
                     held.popleft()
             all_of = {owner: sum(size for _, size in held) for owner, held in self._held.items()}
             me = person.id if person else ""
-            if sum(all_of.values()) + declared_bytes > HELD_SHARE * psutil.virtual_memory().total:
+            if sum(all_of.values()) + declared_bytes > HELD_SHARE * memory_bytes():
                 return False
             if not unlimited and all_of.get(me, 0) + declared_bytes > self.accounts.limits.held_bytes:
                 return False

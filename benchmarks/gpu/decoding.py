@@ -20,9 +20,9 @@ from torchvision.transforms.v2 import functional as V
 from benchmarks.gpu import material
 from benchmarks.gpu.bench import Bench, Row
 from benchmarks.gpu.nets import weights_file
+from core.container import usable_cores
 from core.dataset import import_dataset
 from core.images import decode
-from core.threads import usable_cores
 from core.workspace import Workspace, open_workspace
 
 WEB, BIG, SPACE = "web", "big", "workspace"

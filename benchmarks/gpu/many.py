@@ -18,10 +18,10 @@ from benchmarks.gpu.bench import Bench, Row
 from benchmarks.gpu.decoding import BIG, WEB, bytes_of
 from benchmarks.gpu.nets import frozen, halved, ready
 from benchmarks.peers.material import CLASSES
+from core.container import usable_cores
 from core.heads import Rate, Spectrum, decompose, ridge, softmax, sweep
 from core.heads.sweep import Optimizer, Sweep
 from core.images import decode
-from core.threads import usable_cores
 
 EPOCHS, BATCH = 5, 256
 CHUNK = 64

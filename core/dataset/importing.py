@@ -17,13 +17,13 @@ from pathlib import Path
 import orjson
 
 from core import locks
+from core.container import usable_cores
 from core.dataset.apart import Cancelled, Progress, take_apart
 from core.dataset.publishing import publish
 from core.dataset.quarantine import Candidate
 from core.dataset.record import Dataset, Notice, Skipped
 from core.dataset.taking import Labelled, take
 from core.errors import DataError, Interrupted
-from core.threads import usable_cores
 from core.workspace import Workspace
 
 STALE_SECONDS = 7 * 24 * 3600

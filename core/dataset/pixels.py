@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from core.arrays import Arrays
+from core.container import usable_cores
 from core.dataset.record import Dataset, Item
 from core.errors import DataError
 from core.images import DECODER, Fit, decode
-from core.threads import usable_cores
 from core.workspace import Workspace
 
 LIMIT_BYTES = 20 * 2**30

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from core import sandbox
+from core.container import available_bytes, usable_cores
 from core.dataset import journal, names
 from core.dataset.layout import arrange, suffix
 from core.dataset.quarantine import Candidate
@@ -23,7 +22,6 @@ from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
 from core.dataset.taking import Labelled, take, unreadable, whole
 from core.errors import DataError
-from core.threads import usable_cores
 from core.words import Value
 
 THREADS = 8
@@ -137,8 +135,7 @@ def main(source: str, folder: str, place: str, *options: str) -> int:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     if hasattr(os, "nice"):
         os.nice(NICE)
-    available = psutil.virtual_memory().available
-    threads = int(max(1, min(usable_cores(), THREADS, available // MEMORY_BYTES)))
+    threads = max(1, min(usable_cores(), THREADS, available_bytes() // MEMORY_BYTES))
     inside = os.path.join(os.path.abspath(folder), "")
     sandbox.lock_up(
         lambda path: path.startswith(inside),

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
@@ -21,6 +20,7 @@ from torch import Tensor, fx
 from core import augment
 from core.arrays import Arrays
 from core.augment import draws, normalised
+from core.container import available_bytes
 from core.cut import Cuttable, Place, digest
 from core.dataset import Dataset
 from core.device import measuring_batch
@@ -65,7 +65,7 @@ class Features:
         self._recipe = recipe
         images = views * len(material.train) + len(material.val)
         self.size_bytes = images * trunk.place.size_bytes
-        memory = 0 if self.size_bytes > MEMORY_SHARE * psutil.virtual_memory().available else 2 * BUDGET_BYTES
+        memory = 0 if self.size_bytes > MEMORY_SHARE * available_bytes() else 2 * BUDGET_BYTES
         self._arrays = Arrays(workspace.cache / "activations", BUDGET_BYTES, memory)
         self._found: dict[Which, Tensor] = {}
         self._lower: Features | None = None
