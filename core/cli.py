@@ -43,6 +43,7 @@ MODULES = {
     "restore": "keep",
     "convert": "keep",
     "users": "users",
+    "unit": "unit",
 }
 USERS = ("add", "list", "remove", "passwd", "class-password", "limits", "data", "share")
 
@@ -112,14 +113,16 @@ def parser(tongue: str) -> argparse.ArgumentParser:
         made.add_argument("--workspace", metavar="DIR", help=words("workspace"))
         return made
 
-    ui = command("ui")
-    ui.add_argument("--port", type=int, default=8501, metavar="N", help=words("port"))
-    ui.add_argument("--address", default="127.0.0.1", metavar="A", help=words("address"))
-    ui.add_argument("--device", default="auto", metavar="D", help=words("device"))
+    ui, unit = command("ui"), command("unit")
+    for made in (ui, unit):
+        made.add_argument("--port", type=int, default=8501, metavar="N", help=words("port"))
+        made.add_argument("--address", default="127.0.0.1", metavar="A", help=words("address"))
+        made.add_argument("--device", default="auto", metavar="D", help=words("device"))
+        made.add_argument("--host", action="append", default=[], metavar="NAME", help=words("host"))
+        made.add_argument("--cert", metavar="FILE", help=words("cert"))
+        made.add_argument("--key", metavar="FILE", help=words("key"))
     ui.add_argument("--no-browser", action="store_true", help=words("no_browser"))
-    ui.add_argument("--host", action="append", default=[], metavar="NAME", help=words("host"))
-    ui.add_argument("--cert", metavar="FILE", help=words("cert"))
-    ui.add_argument("--key", metavar="FILE", help=words("key"))
+    unit.add_argument("--user", default="thaw", metavar="NAME", help=words("unit_user"))
 
     command("examine", data=None).add_argument("--json", metavar="FILE", help=words("examined"))
     train, finder, sweep = (command(name, data=None) for name in ("train", "find-rate", "sweep"))

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from core.errors import ThawError
 from ui import services, state
-from ui.parts import notes
+from ui.parts import notes, restart
 
 
 async def report(request: Request) -> Response:
@@ -30,6 +30,8 @@ def cards() -> None:
     for number, problem in enumerate(told["problems"]):
         if problem["code"] != "engine.stalled" or may_see(problem["run"]):
             notes.failure(ThawError(problem["code"], **problem["values"]), key=state.key("frame", f"health-{number}"))
+    if told["problems"]:
+        restart.offer("health")
     found: list[tuple[str, dict[str, Any]]] = [(notice["code"], notice["values"]) for notice in told["notices"]]
     notes.notices(found, key=state.key("frame", "health-notices"))
 

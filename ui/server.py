@@ -190,7 +190,7 @@ def serve(
         if isinstance(failed, ThawError):
             raise failed from None
         return end.code if isinstance(end.code, int) else 1
-    return 0
+    return services.exit_status()
 
 
 def settings(
@@ -260,7 +260,7 @@ def _leave(number: int, frame: FrameType | None) -> Never:
     """Everything is saved by now; who says it once more does not disturb the interpreter going down."""
     for again in (signal.SIGTERM, signal.SIGINT):
         signal.signal(again, signal.SIG_IGN)
-    raise SystemExit(0)
+    raise SystemExit(services.exit_status())
 
 
 def _url(address: str, port: int) -> str:

@@ -2,15 +2,22 @@
 
 import asyncio
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.errors import ThawError
 from core.store import Rescued
 from core.workspace import Workspace
 from ui import health, services
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 STALLED = {"code": "engine.stalled", "values": {"run": "secret", "seconds": 61, "step": 7}, "run": "0" * 26}
 DEAD = {"code": "engine.dead", "values": {"device": "cuda:0"}}
 
@@ -69,3 +76,63 @@ def test_a_mended_list_of_runs_is_told(
     said = test.markdown[0].value.replace("\\", "")
     assert words in said
     assert "thaw.damaged.sqlite" in said
+
+
+# --- starting anew ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hung(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services.engine(), "health", lambda: {"ok": False, "problems": [DEAD]}, raising=False)
+
+
+@pytest.mark.usefixtures("hung")
+def test_a_card_offers_to_start_anew_only_where_something_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("THAW_RESTARTS", raising=False)
+    monkeypatch.setenv("INVOCATION_ID", "of the desktop")
+    at = AppTest.from_function(page).run()
+    assert not at.button
+    assert "press Ctrl-C where Thaw was started" in at.caption[0].value
+    with pytest.raises(ThawError) as failure:
+        services.restart()
+    assert failure.value.code == "server.no_restart"
+    monkeypatch.setenv("THAW_RESTARTS", "1")
+    at = AppTest.from_function(page).run()
+    assert [button.label for button in at.button] == ["Restart Thaw"]
+    assert not at.caption
+
+
+@pytest.mark.usefixtures("hung", "cheap")
+def test_a_member_sees_the_card_and_no_button(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THAW_RESTARTS", "1")
+    ann = services.access().accounts.add("ann", "a long password")
+    monkeypatch.setattr(type(services.access()), "person", lambda self: ann)
+    at = AppTest.from_function(page).run()
+    assert len(at.error) == 1
+    assert (list(at.button), list(at.caption)) == ([], [])
+
+
+SERVER = """
+import sys, threading, time
+from ui import services
+from ui.server import serve
+
+def later():
+    while not services.is_open():
+        time.sleep(0.1)
+    time.sleep(1)
+    services.restart()
+
+threading.Thread(target=later, daemon=True).start()
+sys.exit(serve(address="127.0.0.1", port=int(sys.argv[2]), workspace=sys.argv[1], device="cpu", browser=False))
+"""
+
+
+def test_a_server_that_is_to_start_anew_ends_with_75(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "THAW_RESTARTS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SERVER, str(tmp_path / "w"), str(port)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 75, done.stderr

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from ui import services, state
-from ui.parts import diary, members, notes, queue
+from ui.parts import diary, members, notes, queue, restart
 from ui.text import t
 
 AREAS = {
@@ -32,3 +32,5 @@ def show() -> None:
         label_visibility="collapsed",
     )
     AREAS[area or "queue"][0]()
+    with st.container(horizontal_alignment="right", key=state.key("admin", "restart")):
+        restart.offer("admin")

@@ -1,5 +1,8 @@
 """What the server owns and everybody asks: engine, store, workspace, jobs. Opened and closed by its lifespan."""
 
+import faulthandler
+import os
+import signal
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +40,7 @@ class House:
 
 
 _house: House | None = None
+_status = 0
 
 
 def open(engine: "Engine", store: "RunStore", workspace: Workspace, *, gate: bool = False) -> None:
@@ -67,6 +71,22 @@ def opened() -> House:
     if _house is None:
         raise ThawError("server.not_open")
     return _house
+
+
+def leave(status: int, seconds: float) -> None:
+    """End this process as SIGTERM does, which saves what runs, with `status`; by force if it is still here after `seconds`.
+
+    The force needs no interpreter: a thread that hangs cannot hold it up.
+    """
+    global _status
+    _status = status
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def exit_status() -> int:
+    """What the process ends with, once it has been told to end."""
+    return _status
 
 
 def engine() -> "Engine":

@@ -3,17 +3,24 @@
 Everybody else is refused here (`gate.keepers_only`), whatever page asks; where there are no accounts everybody keeps it.
 """
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.errors import AccessError
+from core.errors import AccessError, ThawError
 from core.gate import Limits, Person
 from core.gate.passwords import made_up
 from core.words import Value
-from ui.services.house import access, keeps, opened
+from ui.services.house import access, keeps, leave, opened
 
 if TYPE_CHECKING:
     from core.run import Run
+
+RESTARTS = "THAW_RESTARTS"
+RESTART_STATUS = 75
+"""EX_TEMPFAIL of sysexits.h: it was no failure, and should be tried again."""
+RESTART_SECONDS = 30.0
+"""What saving and closing may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,28 @@ def log(skip: int, most: int) -> tuple[list[dict[str, Value]], int]:
     """What people did, newest first: `most` lines after `skip`, and how many there are."""
     access().check_keeps()
     return access().log(skip, most)
+
+
+def may_restart() -> bool:
+    """True if whoever asks may start Thaw anew, and something outside does so once it has ended."""
+    return keeps() and starts_again()
+
+
+def starts_again() -> bool:
+    """Whoever started Thaw has said that it comes back (`THAW_RESTARTS=1`, as the unit of `thaw unit` does).
+
+    That systemd stands behind it says nothing: its mark is handed down to every terminal of a desktop.
+    """
+    return os.environ.get(RESTARTS) == "1"
+
+
+def restart() -> None:
+    """Save what runs, and end so that Thaw is started again. Raises ThawError (`server.no_restart`)."""
+    access().check_keeps()
+    if not starts_again():
+        raise ThawError("server.no_restart")
+    access().audit("restarted")
+    leave(RESTART_STATUS, RESTART_SECONDS)
 
 
 def _another(name: str) -> Person:
