@@ -44,6 +44,7 @@ MODULES = {
     "convert": "keep",
     "users": "users",
     "unit": "unit",
+    "explain": "explain",
 }
 USERS = ("add", "list", "remove", "passwd", "class-password", "limits", "data", "share")
 
@@ -123,6 +124,7 @@ def parser(tongue: str) -> argparse.ArgumentParser:
         made.add_argument("--key", metavar="FILE", help=words("key"))
     ui.add_argument("--no-browser", action="store_true", help=words("no_browser"))
     unit.add_argument("--user", default="thaw", metavar="NAME", help=words("unit_user"))
+    command("explain", code=None)
 
     command("examine", data=None).add_argument("--json", metavar="FILE", help=words("examined"))
     train, finder, sweep = (command(name, data=None) for name in ("train", "find-rate", "sweep"))

@@ -206,4 +206,5 @@ def test_every_error_raised_has_its_words(file: Path) -> None:
     from core.words import catalogue
 
     for code in error_codes(file):
-        assert f"error.{code}.cause" in catalogue("en"), code
+        for language in ("en", "zh"):
+            assert {f"error.{code}.cause", f"error.{code}.remedy"} <= catalogue(language).keys(), (code, language)

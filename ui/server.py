@@ -128,7 +128,7 @@ def on_script_error(error: Exception) -> bool:
     known = error if isinstance(error, ThawError) else process.out_of_files(error)
     if known is None:
         known = ThawError("server.page", log=record(services.workspace().root, error) if services.is_open() else "-")
-    st.error(f"{text.cause(known)}  \n{text.remedy(known)}", icon=":material/error:")
+    st.error(f"{text.cause(known)}  \n{text.remedy(known)}  \n{text.code(known)}", icon=":material/error:")
     return True
 
 

@@ -42,6 +42,11 @@ def remedy(error: ThawError) -> str:
     return _sentence(f"error.{error.code}.remedy", error.values)
 
 
+def code(error: ThawError) -> str:
+    """Its code, small: what a person reads out to somebody who knows more, or gives to `thaw explain`."""
+    return f":small[:gray[{t('error.code')} {plain(error.code)}]]"
+
+
 def said(code: str, values: dict[str, Value]) -> str:
     """The text of a stored `code` (`notice.…`) with its values as plain text; the code itself if it has no words."""
     return _sentence(code, values) if has(code) else plain(code)

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import ThawError
 from core.words import Value
 from ui import state
-from ui.text import cause, remedy, said, t
+from ui.text import cause, code, remedy, said, t
 
 
 def empty(icon: str, sentence: str, *, key: str, button: str = "", on_click: Callable[[], None] | None = None) -> bool:
@@ -24,7 +24,7 @@ def empty(icon: str, sentence: str, *, key: str, button: str = "", on_click: Cal
 def failure(error: ThawError, *, key: str, button: str = "", on_click: Callable[[], None] | None = None) -> None:
     """A failure as a card: what happened, what to do, and where there is one the button that does it."""
     with st.container(key=key):
-        st.error(f"**{cause(error)}**  \n{remedy(error)}", icon=":material/error:")
+        st.error(f"**{cause(error)}**  \n{remedy(error)}  \n{code(error)}", icon=":material/error:")
         if button:
             st.button(button, key=state.key(key, "go"), on_click=on_click)
 
