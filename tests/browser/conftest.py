@@ -8,13 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
+SCREEN: ViewportSize = {"width": 1280, "height": 900}
 KNOWN = "sha256-THxz9J9"
 """One harmless inline line of Streamlit's own page, refused by our policy."""
 
@@ -39,6 +41,25 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise AssertionError(f"{url} does not answer")
+
+
+@contextmanager
+def serving(home: Path, *, whole: str = "", ready: str = "/healthz") -> Iterator[str]:
+    """Address of a Thaw over the workspace `home`, which answers at `ready` when it is up; `whole`: see pages/house.py."""
+    port = free_port()
+    command = [sys.executable, str(HERE / "pages" / "house.py"), whole, "ui", "--port", str(port), "--no-browser"]
+    process = subprocess.Popen(
+        [*command, "--workspace", str(home)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}{ready}", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +91,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(30)
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab of 1280 x 900. Fails the test if the page asked another machine, threw an error or wrote one to the console."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One memory of scripts a file: a page that is visited again need not be read and compiled again."""
+    context = browser.new_context(viewport=SCREEN)
+    yield context
+    context.close()
+
+
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[Page]:
+    """A tab. Fails in the end if it asked another machine, threw an error or wrote one to the console."""
     page = context.new_page()
     wrong: list[str] = []
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:", "about:")
@@ -84,5 +112,22 @@ def page(browser: Browser) -> Iterator[Page]:
         "console", lambda m: wrong.append(f"{m.text} {m.location['url']}") if m.type == "error" and not known(m) else None
     )
     yield page
-    context.close()
+    if page.url.startswith("http"):
+        page.evaluate("localStorage.clear()")
+    page.close()
     assert wrong == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab of 1280 x 900, to which nobody has signed in and in which nothing has been chosen before; see `watched`."""
+    with watched(context) as page:
+        yield page
+        context.clear_cookies()
+
+
+@pytest.fixture(scope="module")
+def bare(context: BrowserContext) -> Iterator[Page]:
+    """An empty tab for functions of our scripts that need no page, one a file; see `watched`."""
+    with watched(context) as page:
+        yield page

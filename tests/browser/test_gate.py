@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +13,7 @@ from core.gate import Accounts
 from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import open_workspace
-from tests.browser.conftest import ROOT, free_port, wait_for
+from tests.browser.conftest import ROOT, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -44,18 +42,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def school(home: Path) -> Iterator[str]:
     """Address of a Thaw that asks who comes."""
-    port = free_port()
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("thaw")), "--port", str(port), "--workspace", str(home), "--no-browser"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/sign-in", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with serving(home, ready="/sign-in") as address:
+        yield address
 
 
 def sign_in(page: Page, address: str, name: str, password: str, to: str = "/") -> None:

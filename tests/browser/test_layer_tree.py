@@ -22,17 +22,17 @@ RULES_JS = (Path(ui.components.layer_tree.__file__).parent / "rules.js").read_te
 NETWORKS = ("resnet18", "densenet201", "vit_b_16", "swin_t", "convnext_tiny", "efficientnet_v2_l")
 
 
-@pytest.fixture
-def rules_js(page: Page) -> Page:
+@pytest.fixture(scope="module")
+def rules_js(bare: Page) -> Page:
     """A page in which `window.tree` holds the functions of rules.js."""
-    page.evaluate(
+    bare.evaluate(
         """async text => {
              const url = URL.createObjectURL(new Blob([text], { type: "text/javascript" }))
              window.tree = await import(url)
            }""",
         RULES_JS,
     )
-    return page
+    return bare
 
 
 def draw_rules(tree: LayerTree, draw: random.Random) -> tuple[BlockRule, ...]:

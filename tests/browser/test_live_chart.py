@@ -104,13 +104,13 @@ def test_it_fits_the_width(page: Page, demo: str, width: int) -> None:
 # --- pure parts ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def chart_js(page: Page) -> Page:
-    page.evaluate(
+@pytest.fixture(scope="module")
+def chart_js(bare: Page) -> Page:
+    bare.evaluate(
         "async text => { window.chart = await import(URL.createObjectURL(new Blob([text], { type: 'text/javascript' }))) }",
         JS,
     )
-    return page
+    return bare
 
 
 def call(page: Page, function: str, *values: Any) -> Any:

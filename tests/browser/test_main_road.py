@@ -4,8 +4,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import ROOT, free_port, wait_for
+from tests.browser.conftest import ROOT, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -64,20 +62,9 @@ def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def thaw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a Thaw of its own, started as a person starts it."""
-    port = free_port()
-    home = tmp_path_factory.mktemp("workspace")
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("thaw")), "--port", str(port), "--workspace", str(home), "--no-browser"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    """Address of a Thaw of its own, where the first demo is whole."""
+    with serving(tmp_path_factory.mktemp("workspace"), whole="leaves") as address:
+        yield address
 
 
 class Road:

@@ -1,8 +1,6 @@
 """Results and Runs in a real browser: by keyboard, in both themes, on a phone, and with names that try to be HTML."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.run import Run
 from core.store import RunStore
 from core.workspace import open_workspace
-from tests.browser.conftest import ROOT, free_port, wait_for
+from tests.browser.conftest import serving
 from tests.ui.pages.conftest import NAMES, make_run
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -49,15 +47,8 @@ def runs(home: Path) -> tuple[Run, Run]:
 
 @pytest.fixture(scope="module")
 def thaw(home: Path, runs: tuple[Run, Run]) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "core.cli", "ui", "--port", str(port), "--workspace", str(home), "--no-browser"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with serving(home) as address:
+        yield address
 
 
 def results(page: Page, thaw: str, run: Run) -> None:

@@ -266,11 +266,11 @@ def test_on_a_phone_a_finger_drags_taps_and_still_scrolls_the_page(browser: Brow
 
 
 @pytest.mark.parametrize(("epochs", "width"), [(1, 900), (10, 900), (10, 170), (30, 700), (365, 700), (10_000, 170)])
-def test_numbers_of_the_scale_never_touch(page: Page, epochs: int, width: int) -> None:
+def test_numbers_of_the_scale_never_touch(bare: Page, epochs: int, width: int) -> None:
     import ui.components.timeline
 
     text = (Path(ui.components.timeline.__file__).parent / "timeline.js").read_text("utf-8")
-    found = page.evaluate(
+    found = bare.evaluate(
         """async ([text, epochs, width]) => {
              const { ticks } = await import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })))
              return ticks(epochs, width)
