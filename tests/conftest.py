@@ -21,6 +21,27 @@ from core.allocator import keep_freed  # noqa: E402  threads first
 
 keep_freed()
 
+LONG = (
+    "browser/test_main_road.py",
+    "browser",
+    "nightly/test_restart.py",
+    "core/backbones/test_catalogue.py",
+    "core/training",
+    "core/dataset/test_apart.py",
+    "ui/test_server.py",
+    "nightly",
+    "core",
+)
+"""What takes longest, the longest first: two processes share the files, and neither should be left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort files by `LONG`; inside a file all stays as it is."""
+    here = Path(__file__).parent
+    items.sort(
+        key=lambda item: next((at for at, long in enumerate(LONG) if item.path.is_relative_to(here / long)), len(LONG))
+    )
+
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
