@@ -12,6 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 
 from core.errors import ThawError
 from ui import services
@@ -78,7 +79,8 @@ class Gate:
                 return {"type": "websocket.disconnect", "code": 1008}
             return message
 
-        await self.app(scope, heard, send)
+        with suppress(WebSocketDisconnected):  # somebody left while an answer was on its way to them
+            await self.app(scope, heard, send)
 
 
 def token(scope: Scope) -> str:

@@ -17,6 +17,8 @@ Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 Work = Callable[[Progress, Cancelled], Any]
 
+MOST_ENDED = 64
+"""Jobs that have ended and are remembered, with what they gave."""
 SETTLED_SECONDS = 2.0
 """Before that a pace says little."""
 
@@ -82,6 +84,9 @@ class Jobs:
             for other in self._jobs.values():
                 if (other.kind, other.name, other.owner, other.state) == (kind, name, owner, "running"):
                     return other
+            ended = [other.id for other in self._jobs.values() if other.state != "running"]
+            for old in ended[: max(len(ended) - MOST_ENDED, 0)]:
+                del self._jobs[old]
             job = Job(secrets.token_hex(8), kind, name, owner)
             self._jobs[job.id] = job
             job._thread = threading.Thread(target=_run, args=(job, work), name=f"job-{kind}", daemon=True)

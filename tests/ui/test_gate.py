@@ -14,15 +14,17 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import psutil
 import pytest
+from starlette.websockets import WebSocketDisconnected
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from core.gate import Accounts
 from core.workspace import Workspace, open_workspace
 from ui import services, sign_in
-from ui.gate import is_near
+from ui.gate import Gate, is_near
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 START = """
@@ -325,3 +327,18 @@ def test_what_lies_in_memory_is_counted_for_the_machine_where_nobody_signs_in(
     put = "/_stcore/upload_file/a/b"
     assert knock(put, "PUT", content_length=str(2**20)).status == 404  # passed on
     assert knock(put, "PUT", content_length="1").status == 413
+
+
+def test_whoever_leaves_while_an_answer_is_on_its_way_leaves_no_trace_in_the_log(house: Workspace) -> None:
+    async def gone(*_: object) -> None:
+        raise WebSocketDisconnected("closed")
+
+    async def broken(*_: object) -> None:
+        raise TypeError("something else")
+
+    async def nothing(*_: object) -> Any: ...
+
+    scope = {"type": "websocket", "path": "/_stcore/stream", "headers": [], "client": ("127.0.0.1", 5)}
+    anyio.run(Gate(gone), scope, nothing, nothing)
+    with pytest.raises(TypeError, match="something else"):
+        anyio.run(Gate(broken), scope, nothing, nothing)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from core.errors import DataError, Interrupted
-from ui.jobs import Cancelled, Job, Jobs, Progress, _run
+from ui.jobs import MOST_ENDED, Cancelled, Job, Jobs, Progress, _run
 
 
 @pytest.fixture
@@ -100,6 +100,20 @@ def test_the_newest_job_of_a_kind_is_found_until_it_is_forgotten(jobs: Jobs) -> 
     assert jobs.get(first.id) is first
     jobs.forget(first)
     assert (jobs.get(first.id), jobs.find("import", "a"), jobs.find("weights")) == (None, None, None)
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_runs_is_not(jobs: Jobs) -> None:
+    go_on = threading.Event()
+    running = jobs.start("import", "long", lambda progress, cancelled: go_on.wait(10))
+    begun = [jobs.start("import", str(number), lambda progress, cancelled: "made") for number in range(MOST_ENDED + 5)]
+    for job in begun:
+        ended(job)
+    newest = jobs.start("import", "newest", lambda progress, cancelled: None)
+    known = [job for job in begun if jobs.get(job.id) is not None]
+    assert known == begun[-MOST_ENDED:]
+    assert jobs.get(running.id) is running
+    assert jobs.get(newest.id) is newest
+    go_on.set()
 
 
 def test_work_hears_at_closing_that_it_will_be_gone_on_with_and_at_a_cancel_that_it_will_not(jobs: Jobs) -> None:

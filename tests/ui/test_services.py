@@ -109,6 +109,16 @@ def test_a_data_set_that_is_gone_has_no_name_but_an_error(flowers: str) -> None:
         services.dataset(flowers)
 
 
+def test_few_sets_are_held_in_memory_and_all_can_be_seen(
+    flowers: str, house: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.sets, "MOST_SETS", 1)
+    first = services.dataset(flowers)
+    other = services.dataset("demo:digits")
+    assert list(services.house.opened().pictures) == ["demo:digits"]
+    assert services.dataset(flowers).items == first.items != other.items
+
+
 def test_a_demo_is_made_in_the_background(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, go_on = threading.Event(), threading.Event()
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from core.dataset import Dataset, Item, Skipped
     from core.gate import Person
 
+MOST_SETS = 16
+"""Data sets that are held in memory; more are read again."""
+
 
 def new_ticket() -> str:
     """A right to upload for whoever asks."""
@@ -35,16 +38,25 @@ def upload_folder(token: str) -> Path | None:
 
 def picture(dataset_id: str, sha256: str) -> tuple["Dataset", "Item"] | None:
     """The item of a data set that has this content, or None. Raises DataError if there is no such data set."""
+    dataset, items = _read(dataset_id)
+    item = items.get(sha256)
+    return None if item is None else (dataset, item)
+
+
+def _read(dataset_id: str) -> tuple["Dataset", dict[str, "Item"]]:
+    """The set and its items by content. The last few sets that were asked for are remembered."""
     from core.dataset import open_dataset
 
     here = opened()
     here.access.check_dataset(dataset_id)
-    if dataset_id not in here.pictures:
+    found = here.pictures.pop(dataset_id, None)
+    if found is None:
         dataset = open_dataset(here.workspace, dataset_id)
-        here.pictures[dataset_id] = dataset, {item.sha256: item for item in (*dataset.left_out, *dataset.items)}
-    dataset, items = here.pictures[dataset_id]
-    item = items.get(sha256)
-    return None if item is None else (dataset, item)
+        found = dataset, {item.sha256: item for item in (*dataset.left_out, *dataset.items)}
+    here.pictures[dataset_id] = found
+    for old in list(here.pictures)[:-MOST_SETS]:
+        here.pictures.pop(old, None)
+    return found
 
 
 def forget_pictures(dataset_id: str) -> None:
@@ -74,8 +86,7 @@ def dataset_ids() -> tuple[str, ...]:
 
 def dataset(dataset_id: str) -> "Dataset":
     """The data set of that id; a demo is made when it is first asked for. Raises DataError if there is none."""
-    picture(dataset_id, "")
-    return opened().pictures[dataset_id][0]
+    return _read(dataset_id)[0]
 
 
 def dataset_if_ready(dataset_id: str) -> "Dataset | None":
