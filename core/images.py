@@ -48,6 +48,9 @@ MAX_JPEG_PIXELS = 200_000_000
 PAD_COLOR = (124, 116, 104)
 """ImageNet's mean colour: near zero once normalised."""
 
+VISIBLE_QUALITY = 95
+"""Of what can be seen of a broken JPEG, saved anew: hardly a grey level lies between the two."""
+
 SKETCH_SIDE, HUES_SIDE = 16, 4
 SKETCH_BYTES = SKETCH_SIDE**2 + 3 * HUES_SIDE**2
 
@@ -87,6 +90,17 @@ class Facts:
     notes: tuple[str, ...]
     sketch: bytes = b""
     """The picture in 16 x 16 greys, then in 4 x 4 colours: enough to know it again (core/dataset/likeness.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """What can be seen of a JPEG that breaks off, upright, as a JPEG of its own."""
+
+    data: bytes
+    width: int
+    height: int
+    share: float
+    """Of the rows of the whole, in (0, 1]; 1 also where all of it is there, but coarse."""
 
 
 @dataclass(slots=True)
@@ -153,20 +167,65 @@ def remains(data: bytes, side: int) -> bytes | None:
     None if nothing can be seen, or if it has more points than a picture may have.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
+        image = _broken_off(data, side)
+        if image is None:
             return None
-        image.draft(None, (side, side))
-        try:
-            image.load()
-        except Exception:  # whatever a decoder raises at the end of what it has
-            image.tile = []  # so Pillow gives the points that it has got
         seen = image.convert("RGB")
-        if seen.getbbox() is None:  # black all over: no point was decoded
-            return None
         return _small(seen.transpose(UPRIGHT[turn]) if (turn := _orientation(image)) in UPRIGHT else seen, side)
     except Exception:  # as in `_read`
         return None
+
+
+def visible(data: bytes) -> Visible | None:
+    """What can be seen of a JPEG that breaks off. None for anything else, and for less than an image needs."""
+    try:
+        image = _broken_off(data, None)
+        if image is None or image.format not in {"JPEG", "MPO"}:
+            return None
+        rows = (image.getbbox() or (0, 0, 0, 0))[3]
+        seen = _to_rgb(image, data, []).crop((0, 0, image.width, rows))
+        seen = seen.transpose(UPRIGHT[turn]) if (turn := _orientation(image)) in UPRIGHT else seen
+        if min(seen.size) < MIN_SIDE:
+            return None
+        out = io.BytesIO()
+        seen.save(out, "JPEG", quality=VISIBLE_QUALITY, subsampling=0)
+        return Visible(out.getvalue(), *seen.size, rows / image.height)
+    except Exception:  # as in `_read`
+        return None
+
+
+def _broken_off(data: bytes, side: int | None) -> Image.Image | None:
+    """A picture with the points that its decoder gets before it fails, black (0 in every channel) where it got none.
+
+    Nothing that other threads see is switched: with ImageFile.LOAD_TRUNCATED_IMAGES broken pictures would pass everywhere.
+    None if there is no point, or if there are more than a picture may have.
+    """
+    image = _loaded(data, side)
+    if image is None or image.convert("RGB").getbbox() is not None:
+        return image
+    if image.info.get("progressive"):  # told to end here it gives what is there, over its whole area
+        image = _loaded(data + b"\xff\xd9", side)
+        if image is not None and any(low < high for low, high in _extrema(image)):
+            return image
+    return None
+
+
+def _extrema(image: Image.Image) -> list[tuple[float, float]]:
+    """Of each channel of what `image` looks like."""
+    return [channel.getextrema() for channel in image.convert("RGB").split()]  # type: ignore[misc]
+
+
+def _loaded(data: bytes, side: int | None) -> Image.Image | None:
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        return None
+    if side is not None:
+        image.draft(None, (side, side))
+    try:
+        image.load()
+    except Exception:  # whatever a decoder raises at the end of what it has
+        image.tile = []  # so Pillow gives the points that it has got
+    return image
 
 
 def _small(image: Image.Image, side: int) -> bytes:

@@ -16,7 +16,7 @@ from ui.access import unknown
 if TYPE_CHECKING:
     from ui.jobs import Cancelled, Job, Progress
 
-Act = Literal["exclude", "relabel", "together", "ignore"]
+Act = Literal["exclude", "relabel", "together", "ignore", "keep"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ from core.errors import DataError
 FILE = "edits.jsonl"
 ORIGINAL = "original"
 """The version of a set as it was imported."""
-Act = Literal["exclude", "relabel", "together", "ignore", "undo"]
-ACTS: tuple[Act, ...] = ("exclude", "relabel", "together", "ignore", "undo")
+Decision = Literal["exclude", "relabel", "together", "ignore", "keep"]
+Act = Decision | Literal["undo"]
+ACTS: tuple[Act, ...] = ("exclude", "relabel", "together", "ignore", "keep", "undo")
 _writing = threading.Lock()
 
 
@@ -60,13 +61,17 @@ class Standing:
     """Image to the name of its group, which stays in one split."""
     ignored: frozenset[tuple[str, tuple[str, ...]]] = frozenset()
     """Findings that a person has looked at and let be: kind and images, or class where it is about none."""
+    kept: frozenset[str] = frozenset()
+    """Images that are what can be seen of a file that breaks off."""
 
     @property
     def version(self) -> str:
         """ORIGINAL, or twelve hexadecimal digits."""
-        if not (self.excluded or self.labels or self.groups):
+        if not (self.excluded or self.labels or self.groups or self.kept):
             return ORIGINAL
-        said = [sorted(self.excluded), sorted(self.labels.items()), sorted(self.groups.items())]
+        said: list[Any] = [sorted(self.excluded), sorted(self.labels.items()), sorted(self.groups.items())]
+        if self.kept:  # versions from before anything could be kept have their names still
+            said.append(sorted(self.kept))
         return hashlib.sha256(orjson.dumps(said)).hexdigest()[:12]
 
 
@@ -108,6 +113,7 @@ def standing(edits: Sequence[Edit]) -> Standing:
     labels: dict[str, str] = {}
     groups: dict[str, str] = {}
     ignored: set[tuple[str, tuple[str, ...]]] = set()
+    kept: set[str] = set()
     for edit in holding(edits):
         if edit.act == "exclude":
             excluded |= set(edit.images)
@@ -115,9 +121,11 @@ def standing(edits: Sequence[Edit]) -> Standing:
             labels |= dict.fromkeys(edit.images, edit.label)
         elif edit.act == "together":
             _join(groups, edit.images)
+        elif edit.act == "keep":
+            kept |= set(edit.images)
         else:
             ignored.add((edit.kind, edit.images or (edit.label,)))
-    return Standing(frozenset(excluded), labels, groups, frozenset(ignored))
+    return Standing(frozenset(excluded), labels, groups, frozenset(ignored), frozenset(kept))
 
 
 def _join(groups: dict[str, str], images: Iterable[str]) -> None:
@@ -138,6 +146,7 @@ def edited(dataset: Dataset, now: Standing) -> Dataset:
     """`dataset` as imported, with `now` laid over it. Classes and their order stay, and what its import put together."""
     if now.version == ORIGINAL:
         return dataset
+    dataset = _with_parts(dataset, now.kept)
     groups = _groups(dataset, now)
     numbers = {name: number for number, name in enumerate(dataset.classes)}
     items: list[Item] = []
@@ -153,6 +162,15 @@ def edited(dataset: Dataset, now: Standing) -> Dataset:
     )
 
 
+def _with_parts(dataset: Dataset, kept: frozenset[str]) -> Dataset:
+    """`dataset` with what is seen of files that break off, where it is `kept`: these files are left out no more."""
+    parts = {item.sha256: item for _, item in dataset.parts() if item.sha256 in kept}
+    if not parts:
+        return dataset
+    skipped = tuple(one for one in dataset.skipped if one.part is None or one.part.sha256 not in parts)
+    return replace(dataset, items=(*dataset.items, *parts.values()), skipped=skipped)
+
+
 def _groups(dataset: Dataset, now: Standing) -> dict[str, str]:
     """Image to the name of its group: those that a person made, and those of the import, joined where they meet."""
     groups = dict(now.groups)
@@ -165,16 +183,14 @@ def _groups(dataset: Dataset, now: Standing) -> dict[str, str]:
     return groups
 
 
-def decide(
-    imported: Dataset, act: Literal["exclude", "relabel", "together", "ignore"], images: Sequence[str], *, label: str = "",
-    kind: str = "",
-) -> Edit:  # fmt: skip
+def decide(imported: Dataset, act: Decision, images: Sequence[str], *, label: str = "", kind: str = "") -> Edit:
     """Add an entry to the list of `imported`, a data set as it was imported, and see it to the disk.
 
     Raises DataError: `edit.unknown_image`, `edit.unknown_class`, `edit.class_too_small` (a class would keep too few images
     to learn it and to test it), `data.disk_full`.
     """
-    known = {item.sha256 for item in imported.items}
+    parts = {item.sha256 for _, item in imported.parts()}
+    known = parts if act == "keep" else parts | {item.sha256 for item in imported.items}
     for sha in images:
         if sha not in known:
             raise DataError("edit.unknown_image", name=sha[:12], dataset=imported.name)

@@ -7,14 +7,14 @@ writes.
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
 from core.dataset.quarantine import Candidate
-from core.dataset.record import SHA256, SPLITS, Notice, Skipped
+from core.dataset.record import SHA256, SPLITS, Notice, Skipped, read_part
 from core.images import SUFFIXES, Facts
 
 
@@ -131,8 +131,8 @@ def _line(step: Step) -> bytes:
     match step:
         case Begun(name, stamp):
             row: list[Any] = ["begun", name, stamp]
-        case Outcome(stamp, Skipped(name, code, values, remains)):
-            row = ["skipped", name, stamp, code, values, remains]
+        case Outcome(stamp, Skipped(name, code, values, remains, part)):
+            row = ["skipped", name, stamp, code, values, remains, *(astuple(part) if part else ())]
         case Outcome(stamp, Candidate() as one):
             facts = one.facts
             row = ["taken", one.name, stamp, one.label, one.split, one.sha256]
@@ -153,9 +153,9 @@ def _step(line: bytes) -> Step | None:
         match kind, row:
             case "begun", [str(name), str(stamp)]:
                 return Begun(name, stamp)
-            case "skipped", [str(name), str(stamp), str(code), dict(values), str(remains)]:
+            case "skipped", [str(name), str(stamp), str(code), dict(values), str(remains), *part]:
                 if not remains or SHA256.fullmatch(remains):
-                    return Outcome(stamp, Skipped(name, code, values, remains))
+                    return Outcome(stamp, Skipped(name, code, values, remains, read_part(part) if part else None))
             case "taken", [str(name), str(stamp), str(label), split, str(sha), *rest]:
                 facts = _facts(rest)
                 if (split is None or split in SPLITS) and SHA256.fullmatch(sha) and facts:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from core.dataset import names
 from core.dataset.edits import FILE as EDITS
+from core.dataset.edits import read_edits
 from core.dataset.layout import suffix
 from core.dataset.likeness import groups
 from core.dataset.quarantine import Candidate, alone, left_out, refusal, without_doubles, without_lonely
 from core.dataset.record import (
     MANIFEST,
+    PART_SUFFIX,
     Dataset,
     Item,
     Notice,
@@ -85,7 +87,7 @@ def publish(
 def _with_some_remains(left: Sequence[Skipped]) -> list[Skipped]:
     """`left`, of which the first REMAINS have their small picture: nobody looks at more, and each takes room."""
     kept = [at for at, one in enumerate(left) if one.remains][:REMAINS]
-    return [replace(one, remains=one.remains if at in kept else "") for at, one in enumerate(left)]
+    return [one if at in kept else replace(one, remains="", part=None) for at, one in enumerate(left)]
 
 
 def _unsafe(left: Sequence[Skipped]) -> list[Notice]:
@@ -118,7 +120,7 @@ def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
         aside = folder.with_name(f"{folder.name}.old")
     if hasattr(os, "sync"):
         os.sync()  # one flush of all files: a power cut after the rename finds them whole
-    wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS} | _remains(dataset)
+    wanted = {f"{item.sha256}.{item.suffix}" for item in dataset.items} | {MANIFEST, EDITS} | _beside(dataset)
     for stray in [path for path in folder.iterdir() if path.name not in wanted]:
         stray.unlink()
     try:
@@ -137,17 +139,26 @@ def _move(dataset: Dataset, folder: Path, recipe: str) -> Dataset:
     return dataset
 
 
-def _remains(dataset: Dataset) -> set[str]:
-    return {remains_name(one.remains) for one in dataset.skipped if one.remains}
+def _beside(dataset: Dataset) -> set[str]:
+    """Names of what lies with the images and is none: small pictures of refused files, and what can be seen of JPEGs."""
+    seen = {remains_name(one.remains) for one in dataset.skipped if one.remains}
+    return seen | {f"{one.part.sha256}.{PART_SUFFIX}" for one in dataset.skipped if one.part}
 
 
 def _told_anew(there: Dataset, dataset: Dataset, folder: Path, recipe: str) -> Dataset:
-    """`there` with the files that this import kept out, and its notices; images, names and their order stay."""
-    if (there.skipped, there.notices) == (dataset.skipped, dataset.notices):
+    """`there` with the files that this import kept out, and its notices; images, names and their order stay.
+
+    So does what a person has ever kept of a file: versions of the set hold it.
+    """
+    new = {one.part.sha256 for one in dataset.skipped if one.part}
+    meant = {sha for edit in read_edits(there.folder) for sha in edit.images}
+    old = [one for one in there.skipped if one.part and one.part.sha256 in meant - new]
+    skipped = tuple(sorted((*dataset.skipped, *old), key=lambda file: names.natural(file.name)))
+    if (there.skipped, there.notices) == (skipped, dataset.notices):
         return there
-    told = replace(there, skipped=dataset.skipped, notices=dataset.notices)
+    told = replace(there, skipped=skipped, notices=dataset.notices)
     write_manifest(told, folder, recipe=recipe)
-    for name in _remains(told):
+    for name in _beside(told):
         with suppress(FileNotFoundError):  # lost by a power cut: a page shows nothing in its place
             os.replace(folder / name, there.folder / name)
     os.replace(folder / MANIFEST, there.folder / MANIFEST)

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core import sandbox
@@ -16,7 +16,7 @@ from core.container import available_bytes, usable_cores
 from core.dataset import journal, names
 from core.dataset.layout import arrange, suffix
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Skipped
+from core.dataset.record import Part, Skipped
 from core.dataset.source import MAX_ENTRIES, MAX_FILE_BYTES, Entry, Source, check_room, open_source
 from core.dataset.table import MAX_TABLE_BYTES
 from core.dataset.table import SUFFIXES as TABLES
@@ -118,15 +118,18 @@ def _known(
     """Outcomes that still hold, by name of file, in the classes of today; and what was begun and never ended."""
     ended = {(step.what.name, step.stamp): step for step in earlier if isinstance(step, journal.Outcome)}
     suspects = {(step.name, step.stamp) for step in earlier if isinstance(step, journal.Begun)} - ended.keys()
-    there = whole((step.what for step in ended.values() if isinstance(step.what, Candidate)), folder)
+    there = whole((step.what for step in ended.values()), folder)
     known: dict[str, journal.Outcome] = {}
     for file in files:
         match ended.get((file.name, file.stamp)):
             case journal.Outcome(stamp, Candidate() as one) if one.sha256 in there:
                 now = Candidate(file.name, file.label, file.split, one.sha256, one.facts)
                 known[file.name] = journal.Outcome(stamp, now)
-            case journal.Outcome(_, Skipped(_, code, _)) as outcome if code.startswith("image."):
+            case journal.Outcome(stamp, Skipped(_, code, _, _, None)) as outcome if code.startswith("image."):
                 known[file.name] = outcome
+            case journal.Outcome(stamp, Skipped(_, _, _, _, Part() as part) as what) if part.sha256 in there:
+                part = replace(part, label=file.label, split=file.split)
+                known[file.name] = journal.Outcome(stamp, replace(what, part=part))
     return known, suspects
 
 

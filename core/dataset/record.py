@@ -6,8 +6,8 @@ File and class names are data: shown, never used as a path. On the disk an image
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,6 +22,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VERSION = 1
 MANIFEST = "manifest.json"
 SHA256 = re.compile(r"[0-9a-f]{64}")
+PART_SUFFIX = "jpg"
 SEALED: dict[Split | None, int] = {"test": 0, "val": 1, "train": 2, None: 3}
 """Which of two splits keeps an image that both claim: what is tested with must not be learned from."""
 
@@ -45,6 +46,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What can be seen of a JPEG that breaks off: an image of its own, which lies with the set until a person keeps it."""
+
+    sha256: str
+    width: int
+    height: int
+    share: float
+    """Of the rows of the whole, in (0, 1]."""
+    label: str
+    """Class of the file."""
+    split: Split | None
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A file that was kept out, and why: words at `error.<code>.cause`."""
 
@@ -53,6 +68,7 @@ class Skipped:
     values: dict[str, Value]
     remains: str = ""
     """SHA-256 of the file if a small picture of what can be seen of it lies with the set: `Dataset.remains`."""
+    part: Part | None = None
 
 
 Notice = tuple[str, dict[str, Value]]
@@ -96,6 +112,15 @@ class Dataset:
     def remains(self, skipped: Skipped) -> Path:
         """Where the small picture of a refused file lies that has `remains`."""
         return self.folder / remains_name(skipped.remains)
+
+    def parts(self) -> Iterator[tuple[Skipped, Item]]:
+        """Files of which a person can keep what can be seen, and the image that it would be."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        for one in self.skipped:
+            part = one.part
+            if part is not None and part.label in numbers:
+                item = Item(part.sha256, one.name, numbers[part.label], part.split, part.width, part.height, PART_SUFFIX)
+                yield one, item
 
     def image(self, item: Item) -> bytes:
         """The bytes of `item`, checked. Raises DataError (`dataset.image_missing`, `dataset.image_changed`)."""
@@ -160,6 +185,7 @@ def write_manifest(dataset: Dataset, folder: Path, *, recipe: str = "") -> None:
         "groups": [[at for at, _ in members] for members in grouped(dataset.items).values()],
         "skipped": [[skipped.name, skipped.code, skipped.values] for skipped in dataset.skipped],
         "remains": [[at, skipped.remains] for at, skipped in enumerate(dataset.skipped) if skipped.remains],
+        "parts": [[at, *astuple(skipped.part)] for at, skipped in enumerate(dataset.skipped) if skipped.part],
         "notices": dataset.notices,
     }
     with (folder / MANIFEST).open("wb") as file:
@@ -203,6 +229,18 @@ def _skipped(document: dict[str, Any]) -> tuple[Skipped, ...]:
     remains = dict(document.get("remains", []))
     if not all(isinstance(sha, str) and SHA256.fullmatch(sha) for sha in remains.values()):
         raise ValueError("remains")
+    parts = {at: read_part(said) for at, *said in document.get("parts", [])}
     return tuple(
-        Skipped(name, code, values, remains.get(at, "")) for at, (name, code, values) in enumerate(document["skipped"])
+        Skipped(name, code, values, remains.get(at, ""), parts.get(at))
+        for at, (name, code, values) in enumerate(document["skipped"])
     )
+
+
+def read_part(said: Sequence[Any]) -> Part:
+    """The inverse of `astuple`. Raises ValueError if it is none of ours."""
+    match said:
+        case [str(sha), int(width), int(height), int(share) | float(share), str(label), split] if (
+            SHA256.fullmatch(sha) and min(width, height) > 0 and 0 < share <= 1 and (split is None or split in SPLITS)
+        ):
+            return Part(sha, width, height, float(share), label, split)
+    raise ValueError("part")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Skipped, Split, remains_name
+from core.dataset.record import PART_SUFFIX, Part, Skipped, Split, remains_name
 from core.errors import DataError
-from core.images import inspect, remains
+from core.images import inspect, remains, visible
 
 Outcome = Candidate | Skipped
 REMAINS_SIDE = 160
@@ -61,7 +61,8 @@ def take_one(file: Labelled, folder: Path) -> Outcome:
     try:
         facts = inspect(data, name=file.name)
     except DataError as error:
-        return Skipped(file.name, error.code, error.values, _keep_remains(data, folder))
+        part = _keep_part(data, file, folder) if error.code == "image.damaged" else None
+        return Skipped(file.name, error.code, error.values, _keep_remains(data, folder), part)
     sha256 = hashlib.sha256(data).hexdigest()
     _write(folder / f"{sha256}.{facts.suffix}", data)
     return Candidate(file.name, file.label, file.split, sha256, facts)
@@ -77,6 +78,16 @@ def _keep_remains(data: bytes, folder: Path) -> str:
     return sha256
 
 
+def _keep_part(data: bytes, file: Labelled, folder: Path) -> Part | None:
+    """Write what can be seen of a JPEG that breaks off, as an image under the hash of its own bytes."""
+    seen = visible(data)
+    if seen is None:
+        return None
+    sha256 = hashlib.sha256(seen.data).hexdigest()
+    _write(folder / f"{sha256}.{PART_SUFFIX}", seen.data)
+    return Part(sha256, seen.width, seen.height, round(seen.share, 3), file.label, file.split)
+
+
 def _write(path: Path, data: bytes) -> None:
     """Whole or not at all: what a killed reader was writing must not pass for an image."""
     draft = path.with_name(f".{threading.get_ident()}.part")
@@ -89,9 +100,14 @@ def unreadable(name: str, error: OSError) -> Skipped:
     return Skipped(name, "data.unreadable", {"name": name, "reason": error.strerror or str(error)})
 
 
-def whole(found: Iterable[Candidate], folder: Path) -> set[str]:
+def whole(found: Iterable[Outcome], folder: Path) -> set[str]:
     """Of what was written to `folder` the hashes of what lies there as it was: a power cut may have emptied files."""
-    names = {(one.sha256, one.facts.suffix) for one in found}
+    names: set[tuple[str, str]] = set()
+    for one in found:
+        if isinstance(one, Candidate):
+            names.add((one.sha256, one.facts.suffix))
+        elif one.part is not None:
+            names.add((one.part.sha256, PART_SUFFIX))
     return {sha256 for sha256, suffix in names if _is_whole(folder / f"{sha256}.{suffix}", sha256)}
 
 

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import DataError
-from core.images import PAD_COLOR, decode, inspect, open_image, remains, thumbnail
+from core.images import PAD_COLOR, decode, inspect, open_image, remains, thumbnail, visible
 from core.words import LANGUAGES, say
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -426,3 +427,77 @@ def test_of_a_picture_of_too_many_points_nothing_is_decoded(monkeypatch: pytest.
     data = encoded(Image.new("RGB", (100, 100), WHITE))
     monkeypatch.setattr("core.images.MAX_PIXELS", 9_999)
     assert remains(data, 96) is None
+
+
+def blocks(side: int = 320, *, progressive: bool = False, **how: Any) -> bytes:
+    values = np.random.default_rng(0).integers(40, 255, (8, 8, 3), np.uint8)
+    out = io.BytesIO()
+    picture = Image.fromarray(np.kron(values, np.ones((side // 8, side // 8, 1), np.uint8)))
+    picture.save(out, "JPEG", quality=90, progressive=progressive, **how)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("share", range(10, 100, 10))
+def test_of_a_jpeg_that_breaks_off_the_rows_that_are_there_are_an_image_of_their_own(share: int) -> None:
+    data = blocks()
+    part = data[: len(data) * share // 100]
+    with pytest.raises(DataError):
+        open_image(part, name="cut.jpg")
+    seen = visible(part)
+    if share == 10:  # the first row of blocks is not whole
+        assert seen is None
+        return
+    assert seen is not None
+    assert (seen.width, seen.height) == (320, round(320 * seen.share))
+    facts = inspect(seen.data, name="part.jpg")
+    assert (facts.width, facts.height, facts.suffix, facts.notes) == (seen.width, seen.height, "jpg", ())
+    there, whole = (open_image(one, name="x").pixels.astype(int) for one in (seen.data, data))
+    assert np.abs(there[:-8] - whole[: seen.height - 8]).mean() < 3
+    assert 0 < seen.share < share / 100 + 0.05
+
+
+def test_of_a_progressive_jpeg_all_is_seen_coarsely() -> None:
+    data = blocks(progressive=True)
+    seen, small = visible(data[: len(data) // 2]), remains(data[: len(data) // 2], 96)
+    assert seen is not None
+    assert small is not None
+    assert (seen.width, seen.height, seen.share) == (320, 320, 1.0)
+    there, whole = (open_image(one, name="x").pixels.astype(int) for one in (seen.data, data))
+    assert np.abs(there - whole).mean() < 30
+    assert visible(data[: len(data) // 50]) is None
+
+
+def test_what_is_seen_stands_upright_in_its_own_colours_and_tells_nothing_else() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x8825] = {1: "N"}  # where it was taken
+    data = blocks(exif=exif)
+    seen = visible(data[: len(data) // 2])
+    assert seen is not None
+    assert (seen.height, seen.width < 320) == (320, True)
+    assert not Image.open(io.BytesIO(seen.data)).getexif()
+    out = io.BytesIO()
+    Image.open(io.BytesIO(blocks())).convert("CMYK").save(out, "JPEG", quality=90)
+    seen = visible(out.getvalue()[: len(out.getvalue()) // 2])
+    assert seen is not None
+    whole = open_image(out.getvalue(), name="x").pixels[: seen.height - 8].astype(int)
+    assert np.abs(open_image(seen.data, name="x").pixels[:-8].astype(int) - whole).mean() < 3
+
+
+def test_nothing_is_kept_of_what_is_no_jpeg_or_shows_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = encoded(Image.new("RGB", (200, 200), WHITE))
+    for data in (b"", b"text", b"\xff\xd8\xff\xe0", whole[: len(whole) // 2], blocks()[:700]):
+        assert visible(data) is None
+    data = blocks()
+    monkeypatch.setattr("core.images.MAX_PIXELS", 320 * 320 - 1)
+    assert visible(data[: len(data) // 2]) is None
+
+
+def test_a_broken_picture_is_let_in_nowhere_else() -> None:
+    from PIL import ImageFile
+
+    data = blocks()
+    visible(data[: len(data) // 2])
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    with pytest.raises(DataError):
+        open_image(data[: len(data) // 2], name="cut.jpg")

@@ -5,7 +5,7 @@ import streamlit as st
 from core.dataset import Dataset
 from core.errors import ThawError
 from ui import navigation, services, state
-from ui.parts import divide, examine, intake, look, notes, shelf
+from ui.parts import broken, divide, examine, intake, look, notes, shelf
 from ui.text import plain, set_title, t
 
 
@@ -65,6 +65,7 @@ def _look(dataset_id: str, data: Dataset) -> None:
         look.problems(data)
     if data.skipped:
         st.subheader(t("data.skipped"), anchor=False)
+        broken.show(dataset_id, data)
         look.remains(data)
         look.skipped(data.skipped, key=state.key("data", "skipped"))
     with st.container(border=True, key=state.key("data", "check")):

@@ -117,8 +117,12 @@ def problems(data: Dataset) -> None:
 
 
 def remains(data: Dataset) -> None:
-    """What can be seen of files that were refused, with names and reasons; all others are in the table alone."""
-    seen = [one for one in data.skipped if one.remains][:SAMPLES]
+    """What can be seen of files that were refused, with names and reasons; all others are in the table alone.
+
+    Those of which a person can keep that have cards of their own (`broken`).
+    """
+    kept = {one.name for one, _ in data.parts()}
+    seen = [one for one in data.skipped if one.remains and one.name not in kept][:SAMPLES]
     if seen:
         gallery(
             [Picture(services.remains(data, one), shown(one.name), said_cause(one.code, one.values)) for one in seen],

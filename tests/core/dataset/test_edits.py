@@ -207,3 +207,65 @@ def test_decisions_outlive_a_set_that_is_imported_again(
     again = import_dataset(zipped(pets(5), "again.zip"), workspace)
     assert open_dataset(workspace, again.id).version == version
     assert again.path(again.items[3]).is_file()
+
+
+@pytest.fixture
+def torn_set(
+    pets: Callable[..., dict[str, bytes]], picture: Callable[..., bytes], zipped: Callable[..., Path], workspace: Workspace
+) -> Dataset:
+    """With two photos that break off, one in each class."""
+    photos = {f"{label}/cut.jpg": picture(90 + at, "JPEG", size=(96, 80)) for at, label in enumerate(("cats", "dogs"))}
+    return import_dataset(zipped({**pets(3), **{name: data[: len(data) // 2] for name, data in photos.items()}}), workspace)
+
+
+def test_what_is_seen_of_a_broken_photo_is_an_image_once_it_is_kept_until_that_is_undone(
+    torn_set: Dataset, workspace: Workspace
+) -> None:
+    [(cat, part), (dog, _)] = torn_set.parts()
+    before = contents(torn_set.folder)
+    edit = decide(torn_set, "keep", [part.sha256])
+    now = open_dataset(workspace, torn_set.id)
+    assert now.items == (*torn_set.items, part)
+    assert (now.skipped, [one for one, _ in now.parts()]) == ((dog,), [dog])
+    assert now.version != ORIGINAL
+    assert now.fingerprint != torn_set.fingerprint
+    assert now.counts() == {"cats": 4, "dogs": 3}
+    assert pinned(workspace, torn_set.id) == f"{torn_set.id}@{now.version}"
+    assert open_dataset(workspace, f"{torn_set.id}@original").skipped == (cat, dog)
+    undo(torn_set, edit.number)
+    assert open_dataset(workspace, torn_set.id) == torn_set
+    assert open_dataset(workspace, f"{torn_set.id}@{now.version}").items == now.items
+    assert contents(torn_set.folder) == before
+
+
+def test_what_was_kept_can_be_decided_about_like_any_image(torn_set: Dataset, workspace: Workspace) -> None:
+    [(_, part), _] = torn_set.parts()
+    decide(torn_set, "keep", [part.sha256])
+    decide(torn_set, "relabel", [part.sha256], label="dogs")
+    decide(torn_set, "together", [part.sha256, torn_set.items[0].sha256])
+    now = open_dataset(workspace, torn_set.id)
+    assert now.classes[now.items[-1].label] == "dogs"
+    assert now.items[-1].group == now.items[0].group != ""
+    decide(torn_set, "exclude", [part.sha256])
+    now = open_dataset(workspace, torn_set.id)
+    assert (now.items[-1].sha256 == part.sha256, [item.sha256 for item in now.left_out]) == (False, [part.sha256])
+
+
+def test_only_parts_of_this_set_can_be_kept(torn_set: Dataset) -> None:
+    for sha in (torn_set.items[0].sha256, "a" * 64):
+        with pytest.raises(DataError) as caught:
+            decide(torn_set, "keep", [sha])
+        assert caught.value.code == "edit.unknown_image"
+
+
+def test_a_part_cannot_be_taken_back_where_its_class_would_be_too_small(torn_set: Dataset) -> None:
+    [(_, part), _] = torn_set.parts()
+    edit = decide(torn_set, "keep", [part.sha256])
+    decide(torn_set, "exclude", shas(torn_set, 0)[:2])
+    with pytest.raises(DataError) as caught:
+        undo(torn_set, edit.number)
+    assert caught.value.code == "edit.class_too_small"
+
+
+def test_versions_from_before_anything_could_be_kept_have_their_names_still() -> None:
+    assert Standing(frozenset({"a"}), {"b": "cats"}, {"c": "c", "d": "c"}).version == "2f86d0657f57"

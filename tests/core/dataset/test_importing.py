@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.dataset import Dataset, Refused, import_dataset, open_dataset, publishing
+from core.dataset import Dataset, Refused, decide, import_dataset, open_dataset, publishing
 from core.dataset.names import ignored
 from core.dataset.record import read_manifest
 from core.dataset.source import MAX_FILE_BYTES
 from core.errors import DataError
+from core.images import open_image
 from core.words import LANGUAGES, say
 from core.workspace import Workspace, open_workspace
 
@@ -235,6 +236,72 @@ def test_a_set_that_is_imported_again_gets_what_can_be_seen(
     again = import_dataset(zipped({**pets(), "cats/cut.png": whole[: len(whole) // 2]}, "more.zip"), workspace)
     assert again.folder == made.folder
     assert again.remains(again.skipped[0]).read_bytes()[8:12] == b"WEBP"
+
+
+def cut(picture: Picture, number: int, share: float = 0.5) -> bytes:
+    """A photo that breaks off."""
+    whole = picture(number, "JPEG", size=(96, 80))
+    return whole[: int(len(whole) * share)]
+
+
+def test_of_a_jpeg_that_breaks_off_the_part_lies_with_the_set_and_is_no_image_of_it(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture
+) -> None:
+    data = cut(picture, 90)
+    source = zipped({**pets(), "cats/cut.jpg": data, "cats/cut.png": picture(91, size=(90, 90))[:900]})
+    before = source.read_bytes()
+    made = import_dataset(source, workspace)
+    assert source.read_bytes() == before
+    assert skipped(made) == [("cats/cut.jpg", "image.damaged"), ("cats/cut.png", "image.damaged")]
+    [(one, item)] = made.parts()
+    assert (item.name, made.classes[item.label], item.split, item.width) == ("cats/cut.jpg", "cats", None, 96)
+    assert one.part is not None
+    assert (item.height, one.part.share) == (round(80 * one.part.share), pytest.approx(0.5, abs=0.2))
+    assert open_image(made.image(item), name="part").pixels.shape == (item.height, 96, 3)
+    assert item.sha256 not in {image.sha256 for image in made.items}
+    assert read_manifest(made.folder)[0] == made
+    assert made.fingerprint == import_dataset(zipped(pets(), "without.zip"), workspace).fingerprint
+
+
+def test_what_a_person_kept_outlives_an_import_of_the_same_that_leaves_it_away(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture
+) -> None:
+    made = import_dataset(zipped({**pets(), "cats/a.jpg": cut(picture, 90), "cats/b.jpg": cut(picture, 91)}), workspace)
+    kept = next(item for _, item in made.parts() if item.name == "cats/a.jpg")
+    decide(made, "keep", [kept.sha256])
+    again = import_dataset(zipped({**pets(), "cats/c.jpg": cut(picture, 92)}, "more.zip"), workspace)
+    assert again.folder == made.folder
+    assert [item.name for _, item in again.parts()] == ["cats/a.jpg", "cats/c.jpg"]
+    now = open_dataset(workspace, made.id)
+    assert [item.name for item in now.items if item.sha256 == kept.sha256] == ["cats/a.jpg"]
+    assert all(now.image(item) for item in now.items)
+
+
+def test_only_parts_that_are_shown_are_stored(
+    workspace: Workspace, zipped: Make, pets: Pets, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "REMAINS", 1)
+    made = import_dataset(zipped({**pets(), **{f"cats/{n}.jpg": cut(picture, 90 + n) for n in range(3)}}), workspace)
+    assert [item.name for _, item in made.parts()] == ["cats/0.jpg"]
+    assert len(list(made.folder.glob("*.jpg"))) == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ["../../secret", 9, 9, 0.5, "cats", None], ["a" * 64, 0, 9, 0.5, "cats", None], ["a" * 64, 9, 9, 2, "cats", None],
+        ["a" * 64, 9, 9, 0.5, "cats", "secret"], ["a" * 64, 9, 9, 0.5, 3, None], ["a" * 64], [],
+    ],
+)  # fmt: skip
+def test_a_manifest_whose_parts_are_none_of_ours_is_damaged(
+    workspace: Workspace, zipped: Make, pets: Pets, part: list[object]
+) -> None:
+    made = import_dataset(zipped({**pets(), "cats/notes.png": b"text"}), workspace)
+    document = json.loads((made.folder / "manifest.json").read_bytes())
+    (made.folder / "manifest.json").write_text(json.dumps({**document, "parts": [[0, *part]]}))
+    with pytest.raises(DataError) as caught:
+        read_manifest(made.folder)
+    assert caught.value.code == "dataset.damaged"
 
 
 @pytest.mark.parametrize("name", ["../../secret", "x" * 64, "A" * 64, 7])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.dataset import journal
 from core.dataset.journal import Begun, Done, Failure, Head, Journal, Listener, Outcome, Step
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Skipped
+from core.dataset.record import Part, Skipped
 from core.images import Facts
 
 SHA = "0123456789abcdef" * 4
@@ -22,6 +22,8 @@ STEPS: list[Step] = [
     Outcome("10-abc", Candidate("猫/1.png", "猫", "train", SHA, Facts(12, 10, "png", ("rotated",), b"\0\xff"))),
     Outcome("11-abd", Skipped("cats/2.png", "image.damaged", {"name": "cats/2.png"})),
     Outcome("11-abe", Skipped("cats/3.png", "image.damaged", {"name": "cats/3.png"}, SHA)),
+    Outcome("12-abf", Skipped("cats/4.jpg", "image.damaged", {}, SHA, Part(SHA, 12, 9, 0.6, "cats", "val"))),
+    Outcome("12-abf", Skipped("cats/5.jpg", "image.damaged", {}, "", Part(SHA, 8, 8, 1.0, "cats", None))),
     Outcome("", Candidate("dogs/3.jpg", "dogs", None, SHA, Facts(8, 8, "jpg", ()))),
     Failure("data.no_space", {"name": "set.zip", "size": "1 GB", "free": "1 MB"}),
     Done(),
@@ -70,6 +72,7 @@ def test_a_journal_that_was_cut_anywhere_tells_what_came_before(tmp_path_factory
         ["taken", "a", "", "cats", None, SHA, 1, 1, "png", []],
         ["taken", "a", "", "cats", None, SHA, 1, 1, "png", [], "no base64"],
         ["skipped", "a", "", "image.damaged", {}, "../../etc/passwd"],
+        ["skipped", "a", "", "image.damaged", {}, SHA, "../../etc/passwd", 9, 9, 0.5, "cats", None],
         ["head", "a"], ["done", 1], ["run", "rm"], [], {}, 7, None,
     ],
 )  # fmt: skip

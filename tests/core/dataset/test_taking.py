@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from core.dataset import journal, reader
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Skipped
+from core.dataset.record import Part, Skipped
 from core.dataset.taking import Labelled, take, whole
 
 Picture = Callable[..., bytes]
@@ -51,3 +52,29 @@ def test_only_files_with_their_bytes_count_as_whole(tmp_path: Path, picture: Pic
     gone.unlink()
     assert whole(images, tmp_path) == {images[3].sha256}
     assert sorted(tmp_path.iterdir()) == [kept]
+
+
+def test_a_part_of_a_broken_photo_that_was_lost_is_made_again_and_one_that_lies_there_is_not(
+    tmp_path: Path, picture: Picture
+) -> None:
+    data = picture(1, "JPEG", size=(96, 80))
+    for name, content in {"cats/cut.jpg": data[: len(data) // 2], "dogs/a.png": picture(2)}.items():
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(content)
+    folder = tmp_path / "here"
+    folder.mkdir()
+
+    def read_it() -> tuple[list[str], Part]:
+        place = journal.following(folder)
+        reader.read(tmp_path / "set", folder, place, threads=1)
+        steps = journal.steps(place)
+        [part] = [s.what.part for s in steps if isinstance(s, journal.Outcome) and isinstance(s.what, Skipped)]
+        assert part is not None
+        return [step.name for step in steps if isinstance(step, journal.Begun)], part
+
+    begun, part = read_it()
+    assert begun == ["cats/cut.jpg", "dogs/a.png"]
+    assert read_it() == ([], part)
+    (folder / f"{part.sha256}.jpg").unlink()
+    assert read_it() == (["cats/cut.jpg"], part)
+    assert hashlib.sha256((folder / f"{part.sha256}.jpg").read_bytes()).hexdigest() == part.sha256

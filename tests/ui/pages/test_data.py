@@ -1,21 +1,25 @@
 """Data: bring, choose, look, divide. Names of files and classes are shown as they are, whatever they look like."""
 
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.dataset import Dataset, Skipped
+from core.dataset import Dataset, Skipped, import_dataset
 from core.dataset.record import in_groups
+from core.errors import DataError
 from core.recipe import Recipe
 from core.words import catalogue
 from core.workspace import Workspace
-from ui import services, state
+from ui import examining, services, state
 from ui.parts import divide, look, shelf
 
 Draw = Callable[..., AppTest]
@@ -278,3 +282,70 @@ def test_a_demo_tells_its_story_its_lesson_and_whose_it_is(draw: Draw, house: Wo
     assert words[f"demo.{key}.story"] in said
     assert f":material/school: {words[f'demo.{key}.lesson']}" in said
     assert any(("UCI" if key == "digits" else "Apache-2.0") in one for one in said)
+
+
+@pytest.fixture
+def torn(house: Workspace, tmp_path: Path) -> str:
+    """Id of a set in which three photos break off."""
+    for label in ("daisy", "rose"):
+        (tmp_path / "torn" / label).mkdir(parents=True)
+        for number in range(5):
+            out = io.BytesIO()
+            pixels = np.random.default_rng([len(label), number]).integers(0, 256, (60, 80, 3), np.uint8)
+            Image.fromarray(pixels).save(out, "JPEG")
+            data = out.getvalue() if number < 3 or (label == "rose" and number < 4) else out.getvalue()[:2000]
+            (tmp_path / "torn" / label / f"{number}.jpg").write_bytes(data)
+    return import_dataset(tmp_path / "torn", house).id
+
+
+def buttons(at: AppTest, words: str) -> list[Any]:
+    return [one for one in at.button if one.label == words]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_photos_that_break_off_are_shown_with_the_choice_to_keep_them(torn: str, draw: Draw, sent: Sent, lang: str) -> None:
+    words = catalogue(lang)
+    at = chosen(draw("data", lang=lang), torn)
+    assert any(one.value == words["data.broken.lead"].format(n=3) for one in at.markdown)
+    assert len(buttons(at, words["data.broken.keep"])) == 3
+    assert len(buttons(at, words["data.broken.keep_all"].format(n=3))) == 1
+    (shown,) = sent(at, "data.broken-picture")["pictures"]
+    assert shown["url"].startswith("data:image/webp;base64,")
+    assert sent(at, "data.remains") is None
+
+
+def test_what_is_seen_of_a_photo_is_kept_at_a_press_and_let_go_at_another(torn: str, draw: Draw) -> None:
+    words = catalogue("en")
+    at = chosen(draw("data"), torn)
+    images = len(services.dataset(torn).items)
+    at = buttons(at, words["data.broken.keep"])[0].click().run()
+    assert not at.exception
+    assert len(services.dataset(torn).items) == images + 1
+    assert len(buttons(at, words["data.broken.keep"])) == 2
+    assert len(table_with(at, words["data.skipped.file"])) == 2
+    at = buttons(at, words["data.broken.keep_all"].format(n=2))[0].click().run()
+    assert len(services.dataset(torn).items) == images + 3
+    assert not buttons(at, words["data.broken.keep"])
+    undo = [one for one in at.button if one.key and "examine-undo" in one.key]
+    assert len(undo) == 2
+    at = undo[0].click().run()
+    assert len(services.dataset(torn).items) == images + 1
+    assert len(buttons(at, words["data.broken.keep"])) == 2
+
+
+def test_in_an_older_version_nothing_is_kept(torn: str, draw: Draw) -> None:
+    at = chosen(draw("data"), torn)
+    buttons(at, catalogue("en")["data.broken.keep"])[0].click().run()
+    at = chosen(draw("data"), f"{torn}@original")
+    assert [one.disabled for one in buttons(at, catalogue("en")["data.broken.keep"])] == [True] * 3
+    assert any(catalogue("en")["data.broken.not_yours"] in one.value for one in at.caption)
+
+
+def test_a_refusal_to_keep_is_said_beside_the_photos(torn: str, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DataError("data.disk_full", path="/somewhere")
+
+    at = chosen(draw("data"), torn)
+    monkeypatch.setattr(examining, "decide", full)
+    at = buttons(at, catalogue("en")["data.broken.keep"])[0].click().run()
+    assert any("/somewhere" in one.value for one in at.caption)
