@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -99,10 +99,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-@contextmanager
-def watched(context: BrowserContext) -> Iterator[Page]:
-    """A tab. Fails in the end if it asked another machine, threw an error or wrote one to the console."""
-    page = context.new_page()
+def watch(page: Page) -> list[str]:
+    """What it does wrong from now on: asks another machine, throws an error or writes one to the console."""
     wrong: list[str] = []
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:", "about:")
     page.on("request", lambda r: None if r.url.startswith(local) else wrong.append(f"asked {r.url}"))
@@ -111,6 +109,14 @@ def watched(context: BrowserContext) -> Iterator[Page]:
     page.on(
         "console", lambda m: wrong.append(f"{m.text} {m.location['url']}") if m.type == "error" and not known(m) else None
     )
+    return wrong
+
+
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[Page]:
+    """A tab. Fails in the end if it did anything wrong."""
+    page = context.new_page()
+    wrong = watch(page)
     yield page
     if page.url.startswith("http"):
         page.evaluate("localStorage.clear()")
@@ -131,3 +137,35 @@ def bare(context: BrowserContext) -> Iterator[Page]:
     """An empty tab for functions of our scripts that need no page, one a file; see `watched`."""
     with watched(context) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def stage(context: BrowserContext) -> Iterator[tuple[Page, list[str]]]:
+    """A tab that stays open from test to test, and what it does wrong."""
+    page = context.new_page()
+    yield page, watch(page)
+    page.close()
+
+
+@pytest.fixture
+def staying(stage: tuple[Page, list[str]]) -> Iterator[Page]:
+    """As `page`, but a tab that stays open: to be used with `visit`, which loads no scripts again."""
+    page, wrong = stage
+    yield page
+    page.unroute_all()
+    page.set_viewport_size(SCREEN)
+    said, wrong[:] = list(wrong), []
+    assert said == []
+
+
+def visit(page: Page, address: str, query: str) -> None:
+    """Begin anew on a page of components (`pages/demo.py`): nothing that was chosen before is there any more."""
+    if not page.url.startswith(address):
+        page.goto(address + "?page=none")
+    box = page.get_by_role("textbox", name="visit")
+    box.fill("", timeout=60_000)
+    box.press("Enter")
+    expect(page.locator(".st-key-stage")).to_have_count(0, timeout=15_000)
+    box.fill(query)
+    box.press("Enter")
+    expect(page.locator(".st-key-stage")).to_have_count(1, timeout=60_000)

@@ -14,6 +14,7 @@ from core.layers import LayerTree
 from core.plan import plan
 from core.recipe import BlockRule, Recipe
 from core.strategies import apply_strategy
+from tests.browser.conftest import visit
 from ui.components.layer_tree.rules import decode, encode, nodes
 
 pytestmark = pytest.mark.browser
@@ -157,12 +158,17 @@ def test_counts_have_three_digits(rules_js: Page, number: float, text: str) -> N
 # --- on the page --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def page(staying: Page) -> Page:
+    return staying
+
+
 class Tree:
     """The tree as a person meets it."""
 
     def __init__(self, page: Page, demo: str, query: str = "") -> None:
         self.page = page
-        page.goto(f"{demo}?page=tree{query}")
+        visit(page, demo, f"page=tree{query}")
         expect(self.row("")).to_be_visible(timeout=60_000)
 
     def row(self, path: str) -> Locator:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 import ui.components.live_chart
+from tests.browser.conftest import visit
 
 pytestmark = pytest.mark.browser
 
@@ -15,8 +16,13 @@ CURVE = "**/api/runs/*/curve*"
 JS = (Path(ui.components.live_chart.__file__).parent / "live_chart.js").read_text("utf-8")
 
 
+@pytest.fixture
+def page(staying: Page) -> Page:
+    return staying
+
+
 def open_chart(page: Page, demo: str, query: str = "") -> None:
-    page.goto(f"{demo}?page=chart{query}")
+    visit(page, demo, f"page=chart{query}")
     expect(page.locator(".thaw-chart")).to_be_visible(timeout=60_000)
 
 
@@ -58,10 +64,16 @@ def test_the_height_is_the_same_before_and_after_the_first_point(page: Page, dem
 
 def test_an_answer_is_small_and_a_finished_run_is_asked_once(page: Page, demo: str) -> None:
     sizes: list[int] = []
-    page.on("response", lambda r: sizes.append(len(r.body())) if "/curve" in r.url else None)
+
+    def heard(response: Response) -> None:
+        if "/curve" in response.url:
+            sizes.append(len(response.body()))
+
+    page.on("response", heard)
     open_chart(page, demo, f"&run={DONE}")
     wait_for_points(page)
     page.wait_for_timeout(2500)
+    page.remove_listener("response", heard)
     assert len(sizes) == 1
     assert sizes[0] <= 20 * 1024
 

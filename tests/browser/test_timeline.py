@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import ROOT, free_port, wait_for
+from tests.browser.conftest import ROOT, free_port, visit, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -32,13 +32,20 @@ LABELS = ["Rust", "Leaf <img src=x onerror=alert(1)>", "猫", "Powdery mildew", 
 
 def components() -> None:
     import json
+    from urllib.parse import parse_qsl
 
     import streamlit as st
 
     from ui.components.film_strip import Cell, Strip, film_strip
     from ui.components.timeline import Row, timeline
 
-    query = st.query_params
+    def forget() -> None:
+        visit = st.session_state.visit
+        st.session_state.clear()
+        st.session_state.visit = visit
+
+    st.set_page_config(layout="wide")
+    query = dict(parse_qsl(st.text_input("visit", key="visit", on_change=forget)))
     epochs = int(query.get("epochs", 10))
 
     def heard(since: dict[str, int | None]) -> None:
@@ -80,8 +87,9 @@ def components() -> None:
         ]
         film_strip(strips, range(1, count + 1), key="film", language="en")
 
-    st.set_page_config(layout="wide")
-    {"line": draw_timeline, "film": draw_film}[query.get("page", "line")]()
+    if query:
+        with st.container(key="stage"):
+            {"line": draw_timeline, "film": draw_film}[query["page"]]()
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +109,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(30)
 
 
+@pytest.fixture
+def page(staying: Page) -> Page:
+    return staying
+
+
 class Line:
     """The timeline as a person meets it."""
 
     def __init__(self, page: Page, own: str, query: str = "") -> None:
         self.page = page
-        page.goto(f"{own}?page=line{query}")
+        visit(page, own, f"page=line{query}")
         expect(self.coin("head")).to_be_visible(timeout=60_000)
 
     def row(self, key: str) -> Locator:
@@ -285,7 +298,7 @@ def test_numbers_of_the_scale_never_touch(bare: Page, epochs: int, width: int) -
 
 
 def open_film(page: Page, own: str, epochs: int) -> Locator:
-    page.goto(f"{own}?page=film&epochs={epochs}&labels={json.dumps(LABELS)}")
+    visit(page, own, f"page=film&epochs={epochs}&labels={json.dumps(LABELS)}")
     film = page.locator(".st-key-film .thaw-film")
     expect(film.locator("tbody tr").first).to_be_visible(timeout=60_000)
     return film

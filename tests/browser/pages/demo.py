@@ -1,7 +1,8 @@
-"""One component a page, chosen by the address: ?page=tree&net=resnet18&lang=zh."""
+"""One component a page, chosen by the address, ?page=tree&net=resnet18&lang=zh, or by the box, where a visit begins anew."""
 
 import json
 from functools import cache
+from urllib.parse import parse_qsl
 
 import streamlit as st
 
@@ -29,12 +30,12 @@ def keep(before: tuple[BlockRule, ...], now: tuple[BlockRule, ...]) -> None:
 
 
 def tree_page() -> None:
-    tree = network(st.query_params.get("net", "resnet18"))
+    tree = network(ASKED.get("net", "resnet18"))
     head_only = (BlockRule(path="", trainable=False), BlockRule(path=tree.head, trainable=True))
     deep = [row for row in tree.rows if row.children and row.path != tree.head][-1]
     last = (*head_only, BlockRule(path=deep.path, trainable=True, lr_scale=0.1))
     presets = {"head": head_only, "last": last, "all": ()}
-    st.session_state.setdefault("rules", presets[st.query_params.get("preset", "last")])
+    st.session_state.setdefault("rules", presets[ASKED.get("preset", "last")])
     st.session_state.setdefault("of", tree.backbone)
     if st.session_state.of != tree.backbone:
         st.session_state.update(of=tree.backbone, rules=presets["last"])
@@ -61,10 +62,10 @@ def tree_page() -> None:
 def chart_page() -> None:
     many = {f"encoder.layer_{n}": 0.65**n for n in range(12)}
     live_chart(
-        st.query_params.get("run", "01JCQ8Y5T0000000000000VE01"),
+        ASKED.get("run", "01JCQ8Y5T0000000000000VE01"),
         key="chart",
         language=LANG,
-        groups=many if st.query_params.get("groups") == "many" else {"": 1.0, "layer4": 0.1},
+        groups=many if ASKED.get("groups") == "many" else {"": 1.0, "layer4": 0.1},
         steps_per_epoch=50,
     )
     if st.toggle("again", key="again"):
@@ -79,8 +80,17 @@ def upload_page() -> None:
         st.code(str(st.session_state.get("done")), language=None)
 
 
-LANG = st.query_params.get("lang", LANGUAGES[0])
+def forget() -> None:
+    visit = st.session_state.visit
+    st.session_state.clear()
+    st.session_state.visit = visit
+
 
 if __name__ == "__main__":
     st.set_page_config(page_title="Components", layout="wide", page_icon=None)
-    {"tree": tree_page, "chart": chart_page, "upload": upload_page}[st.query_params.get("page", "tree")]()
+    ASKED = dict(parse_qsl(st.text_input("visit", key="visit", on_change=forget))) or st.query_params.to_dict()
+    LANG = ASKED.get("lang", LANGUAGES[0])
+    pages = {"tree": tree_page, "chart": chart_page, "upload": upload_page}
+    if shown := pages.get(ASKED.get("page", "none")):
+        with st.container(key="stage"):
+            shown()
