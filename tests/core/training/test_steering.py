@@ -163,12 +163,12 @@ def test_frozen_blocks_are_bit_identical_and_their_distance_reads_exactly_zero(
     run, recipe: Recipe, live: list[dict[str, torch.Tensor]], strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("core.training.job.LEAST_STRIDE", 1)
-    tree = layer_tree("resnet18", classes=3, image_size=32)
+    tree = layer_tree("shufflenet_v2_x0_5", classes=3, image_size=32)
     epochs = 2 if strategy in ("gradual", "lp-ft") else 1  # a timeline needs time
-    recipe = apply_strategy(recipe.changed(backbone="resnet18", epochs=epochs, lr=0.01), strategy, tree)
+    recipe = apply_strategy(recipe.changed(backbone="shufflenet_v2_x0_5", epochs=epochs, lr=0.01), strategy, tree)
     said = run(recipe)
     last = plan(tree, recipe.rules)
-    start = build("resnet18", classes=3, seed=recipe.seed, image_size=32).model.state_dict()
+    start = build("shufflenet_v2_x0_5", classes=3, seed=recipe.seed, image_size=32).model.state_dict()
     end = live[-1]
     held = tuple(f"{path}." for path in last.held)
     still = {name for name in start if name in last.frozen or name.startswith(held)}
@@ -184,22 +184,22 @@ def test_frozen_blocks_are_bit_identical_and_their_distance_reads_exactly_zero(
 
 
 def test_adapters_are_merged_into_the_model_that_is_kept(run, recipe: Recipe, tmp_path: Path) -> None:
-    tree = layer_tree("resnet18", classes=3, image_size=32)
-    recipe = apply_strategy(recipe.changed(backbone="resnet18", lr=0.01, patience=0), "lora", tree)
+    tree = layer_tree("shufflenet_v2_x0_5", classes=3, image_size=32)
+    recipe = apply_strategy(recipe.changed(backbone="shufflenet_v2_x0_5", lr=0.01, patience=0), "lora", tree)
     said = run(recipe)
     best = checkpoint.load(tmp_path / "run" / next(s.file for s in reversed(said.of(Saved)) if s.best))
     made, kept = best["adapters"], weights(tmp_path / "run")
-    name = "layer1.0.conv1.weight"
+    name = "stage3.1.branch2.0.weight"
     product = 2.0 * made[f"{name}.lora_up"] @ made[f"{name}.lora_down"]
     assert float(product.abs().max()) > 0
     assert torch.equal(kept[name], best["model"][name] + product.view(kept[name].shape))
-    assert kept.keys() == build("resnet18", classes=3).model.state_dict().keys()
+    assert kept.keys() == build("shufflenet_v2_x0_5", classes=3).model.state_dict().keys()
 
 
 def test_adapters_that_are_given_up_stay_in_the_weights(run, recipe: Recipe, tmp_path: Path) -> None:
     """Nothing jumps: the loss of the next step is as if the adapters were still there."""
-    tree = layer_tree("resnet18", classes=3, image_size=32)
-    recipe = apply_strategy(recipe.changed(backbone="resnet18", lr=0.01, epochs=1), "lora", tree)
+    tree = layer_tree("shufflenet_v2_x0_5", classes=3, image_size=32)
+    recipe = apply_strategy(recipe.changed(backbone="shufflenet_v2_x0_5", lr=0.01, epochs=1), "lora", tree)
     head = (BlockRule(path="", trainable=False), BlockRule(path="fc", trainable=True))
     plain, said = run(recipe, "plain"), run(recipe, "thawed", told=edits_at({3: Amend(rules=head)}))
     assert said.of(StepDone)[3].loss == pytest.approx(plain.of(StepDone)[3].loss, rel=1e-5)

@@ -463,15 +463,16 @@ def test_without_either_the_model_is_kept_unmeasured(run, recipe: Recipe, tmp_pa
 def test_frozen_blocks_are_bit_identical_after_training(
     run, recipe: Recipe, live: list[dict[str, torch.Tensor]], optimizer: str, strategy: str
 ) -> None:
-    tree = layer_tree("resnet18", classes=3, image_size=32)
-    recipe = recipe.changed(backbone="resnet18", epochs=1, optimizer=optimizer, momentum=0.9, weight_decay=0.1, lr=0.01)
+    tree = layer_tree("shufflenet_v2_x0_5", classes=3, image_size=32)
+    choices = {"epochs": 1, "optimizer": optimizer, "momentum": 0.9, "weight_decay": 0.1, "lr": 0.01}
+    recipe = recipe.changed(backbone="shufflenet_v2_x0_5", **choices)
     if strategy == "middle":  # something learns below and above, and half of one block
-        frozen = ("layer2", "layer3.0.bn1", "layer3.1.conv2.weight", "conv1")
+        frozen = ("stage2", "stage3.0.branch2.1", "stage3.1.branch2.0.weight", "conv1")
         recipe = recipe.changed(rules=tuple(BlockRule(path=path, trainable=False) for path in frozen))
     else:
         recipe = apply_strategy(recipe, strategy, tree)
     the_plan = plan(tree, recipe.rules)
-    before = build("resnet18", classes=3, seed=recipe.seed, image_size=32).model.state_dict()
+    before = build("shufflenet_v2_x0_5", classes=3, seed=recipe.seed, image_size=32).model.state_dict()
     said = run(recipe)
     after = live[-1]
     held = tuple(f"{path}." for path in the_plan.held)
