@@ -111,6 +111,47 @@ def test_a_cut_file_a_wrong_hash_and_a_missing_one_are_told_apart(tmp_path: Path
     assert caught.value.code == "checkpoint.missing"
 
 
+def test_a_disk_that_does_not_give_it_back_now_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, 1)
+    opens = Path.open
+
+    def failing(name: str) -> None:
+        def refuse(self: Path, *given: object, **more: object) -> object:
+            if self.name == name:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return opens(self, *given, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Path, "open", refuse)
+
+    for name in (path.name, manifest_of(path).name):
+        failing(name)
+        with pytest.raises(CheckpointError) as caught:
+            load(path)
+        assert (caught.value.code, caught.value.values["reason"]) == ("checkpoint.unreadable", "Input/output error")
+    monkeypatch.undo()
+    assert same({key: value for key, value in load(path).items() if key != "format"}, state(1))
+
+
+def test_memory_that_runs_out_while_it_is_loaded_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        load(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "7"])
+def test_a_manifest_that_is_no_table_is_none(tmp_path: Path, text: str) -> None:
+    path = put(tmp_path, 1)
+    manifest_of(path).write_text(text)
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert caught.value.code == "checkpoint.no_manifest"
+
+
 def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "FORMAT", 2)
     path = put(tmp_path, 1)

@@ -167,3 +167,47 @@ def test_a_version_that_no_migration_leaves_is_damage(path: Path, version: int) 
     raw.close()
     with pytest.raises(StoreError, match="is damaged"):
         opened(path)
+
+
+def test_who_reads_while_it_is_closed_reads_on_and_leaves_no_connection(path: Path) -> None:
+    db = opened(path)
+    write(db, "a")
+    with db.read() as connection:
+        db.close()
+        db.close()
+        assert connection.execute("SELECT text FROM word").fetchone()[0] == "a"
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT text FROM word")
+
+
+def test_a_lock_of_another_program_is_said_and_nothing_is_lost(path: Path) -> None:
+    db, other = opened(path), sqlite3.connect(path, isolation_level=None)
+    write(db, "a")
+    with db.write_alone() as connection:
+        connection.execute("PRAGMA busy_timeout=1")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError) as caught:
+        write(db, "b")
+    assert caught.value.code == "store.busy"
+    other.close()
+    write(db, "c")
+    assert words(db) == ["a", "c"]
+    db.close()
+
+
+def test_a_table_that_somebody_took_away_is_damage(path: Path) -> None:
+    db, other = opened(path), sqlite3.connect(path)
+    other.execute("DROP TABLE word")
+    other.close()
+    with pytest.raises(StoreError) as caught:
+        words(db)
+    assert caught.value.code == "store.damaged"
+    db.close()
+
+
+def test_a_name_that_is_no_text_in_a_complaint_of_sqlite_is_damage(path: Path) -> None:
+    db = opened(path)
+    with pytest.raises(StoreError) as caught, db._spoken():
+        b"\xff".decode()
+    assert caught.value.code == "store.damaged"
+    db.close()

@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,9 @@ import ui
 from core import process
 from core.errors import ThawError
 from core.gate import Accounts
+from core.words import say
 from core.workspace import Workspace, open_workspace
-from ui import server
+from ui import hosts, server
 
 UI = Path(ui.__file__).parent
 MODULES = sorted(
@@ -273,6 +276,53 @@ def test_it_says_one_line_serves_guarded_pages_and_goes_when_told(tmp_path: Path
     assert process.returncode == 0
     assert out == f"Thaw is ready: http://127.0.0.1:{port}  (workspace: {tmp_path})\n"
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "told", "kept_back"),
+    [
+        ("0.0.0.0", ["http://192.168.1.20:8501"], ["fd00"]),
+        ("::", ["http://192.168.1.20:8501", "http://[fd00::1]:8501"], []),
+        ("192.168.1.7", ["http://192.168.1.7:8501"], ["192.168.1.20"]),
+    ],
+)
+def test_whoever_serves_a_class_is_told_the_addresses_to_hand_out_and_that_others_could_listen_in(
+    address: str, told: list[str], kept_back: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THAW_LANGUAGE", "en")
+    monkeypatch.setattr(hosts, "own_addresses", lambda: ["192.168.1.20", "fd00::1"])
+    server._tell_others(address, 8501)
+    first, second = capsys.readouterr().out.splitlines()
+    assert [url for url in first.split() if url.startswith("http")] == told
+    assert not any(part in first for part in kept_back)
+    assert second == say("gate.ready.plain", "en")
+
+
+def test_the_browser_is_shown_an_address_that_answers_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    answered: list[str] = []
+    port = free_port()
+
+    class Late(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answered.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    def show(url: str) -> None:
+        assert answered == ["/healthz"]
+        shown.append(url)
+
+    monkeypatch.setattr("webbrowser.open", show)
+    opening = threading.Thread(target=server._open_browser, args=("127.0.0.1", port))
+    opening.start()
+    with HTTPServer(("127.0.0.1", port), Late) as late:
+        late.handle_request()
+        opening.join(20)
+    assert shown == [f"http://127.0.0.1:{port}"]
 
 
 def test_streamlit_run_serves_the_same_app_with_its_engine(tmp_path: Path) -> None:

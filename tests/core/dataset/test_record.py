@@ -1,5 +1,6 @@
 """A data set is what its manifest says, and its images are what was imported."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_a_manifest_that_is_none_is_said(dataset: Dataset, text: str) -> None:
     (dataset.folder / MANIFEST).write_text(text)
     with pytest.raises(DataError, match=f"The list of images of the data set {dataset.id} cannot be read"):
         read_manifest(dataset.folder)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"version": 99}, {"classes": ["cats"]}, {"groups": [[0, 6]]}, {"groups": [[-1]]}, {"classes": 3}], ids=str
+)
+def test_a_manifest_that_contradicts_itself_is_damaged(dataset: Dataset, changes: dict[str, object]) -> None:
+    file = dataset.folder / MANIFEST
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | changes), "utf-8")
+    with pytest.raises(DataError) as caught:
+        read_manifest(dataset.folder)
+    assert caught.value.code == "dataset.damaged"
 
 
 def test_a_manifest_cut_anywhere_is_said(dataset: Dataset) -> None:

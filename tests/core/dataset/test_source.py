@@ -1,13 +1,16 @@
 """A source is checked before one of its files is read, and nothing in it reaches outside."""
 
+import errno
 import io
 import os
+import shutil
 import stat
 import struct
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -203,6 +206,52 @@ def test_a_table_of_contents_of_absurd_size_is_refused_before_it_is_read(
     monkeypatch.setattr(module, "MAX_DIRECTORY_BYTES", 200)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     assert refusal(path).code == "data.too_many_entries"
+
+
+def test_folders_that_the_disk_does_not_give_are_listed_and_the_first_is_refused(
+    folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, scan = folder({"cats/1.jpg": b"1", "dogs/1.jpg": b"1"}), os.scandir
+    for broken, names in ((root / "dogs", ["cats/1.jpg"]), (root, None)):
+
+        def failing(path: str, broken: Path = broken) -> object:
+            if Path(path) == broken:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return scan(path)
+
+        monkeypatch.setattr(os, "scandir", failing)
+        if names is None:
+            assert refusal(root).code == "data.unreadable_folder"
+        else:
+            source = opened(root)
+            assert [entry.name for entry in source.entries] == names
+            assert [(left.name, left.code, left.values["reason"]) for left in source.refused] == [
+                ("dogs/", "data.unreadable", "Input/output error")
+            ]
+
+
+def test_more_than_the_disk_has_room_for_is_refused_with_both_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=module.RESERVE_BYTES + 3 * 2**30))
+    module.check_room("set", 3 * 2**30, tmp_path)
+    with pytest.raises(DataError) as caught:
+        module.check_room("set", 3 * 2**30 + 1, tmp_path)
+    assert (caught.value.code, caught.value.values["size"]) == ("data.no_space", "3.0 GB")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=module.RESERVE_BYTES + 2**20))
+    with pytest.raises(DataError) as caught:
+        module.check_room("set", 5 * 2**20, tmp_path)
+    assert caught.value.values["size"] == "5.0 MB"
+
+
+def test_the_size_of_a_large_table_of_contents_stands_in_its_64_bit_record() -> None:
+    """The end of the archive says 'too large for me'; what follows the locator's address counts."""
+    record = struct.pack("<4sQHHLLQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 9, 9, 7_000_000_000, 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    end = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    assert module._directory_size(io.BytesIO(record + locator + end)) == 7_000_000_000
+    assert module._directory_size(io.BytesIO(record[:20] + locator[:8] + struct.pack("<Q", 30) + locator[16:] + end)) == 0
+    assert module._directory_size(io.BytesIO(b"no zip at all")) == 0
 
 
 def test_folders_too_deep_are_listed(folder: Callable[..., Path]) -> None:
