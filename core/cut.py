@@ -6,6 +6,7 @@ to pass, with one tensor in and one out. Both halves share their modules and wei
 
 import hashlib
 import math
+import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from torchvision.ops import StochasticDepth
 from core.digest import tensors_digest
 from core.layers import LayerTree
 
+_IN_PLACE = (operator.iadd, operator.imul, operator.isub, operator.itruediv)
 _tracing = threading.Lock()
 
 
@@ -69,7 +71,11 @@ class Cuttable:
         if any(_by_chance(node) for node in self._nodes):
             return ()
         last = next((at for at, node in enumerate(self._nodes) if not self._fixed(node)), len(self._nodes)) - 1
-        cuts = [at for at in self._articulations() if 0 < at <= last and self._nodes[at].op != "output"]
+        cuts = [
+            at
+            for at in self._articulations()
+            if 0 < at <= last and self._nodes[at].op != "output" and not self._written_over(self._nodes[at])
+        ]
         if not cuts:
             return ()
         seen = _Seen(self.model, self._part(self._nodes[: cuts[-1] + 1])).run_and_see(images)
@@ -140,6 +146,20 @@ class Cuttable:
         module = self._modules[path]
         still = all(f"{path}.{name}" not in self._moving for name, _ in module.named_parameters())
         return still and not any(_varies(inner) for inner in module.modules())
+
+    def _written_over(self, node: fx.Node) -> bool:
+        """What it gives is changed in place right away: kept, it would be another one after it was used.
+
+        Dropout does so in training alone, where each step has activations of its own.
+        """
+        for user in node.users:
+            module = self._modules.get(str(user.target)) if user.op == "call_module" else None
+            function = user.op == "call_function" and (user.kwargs.get("inplace") is True or user.target in _IN_PLACE)
+            method = user.op == "call_method" and str(user.target).endswith("_")
+            overwrites = getattr(module, "inplace", False) is True and not isinstance(module, _DropoutNd)
+            if overwrites or function or method:
+                return True
+        return False
 
     def _path(self, at: int) -> str:
         """The highest block that is left with this operation."""

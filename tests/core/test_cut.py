@@ -214,3 +214,20 @@ def test_other_threads_compute_and_trace_while_a_network_is_traced() -> None:
         for graph in (traced.result(20), second.result(20)):
             assert [node.op for node in graph.nodes] == ["placeholder", "call_module", "output"]
     assert nn.Module.__call__ is call
+
+
+def test_nothing_that_is_written_over_is_kept() -> None:
+    network = build("efficientnet_b0", classes=3, image_size=64)
+    tree = layer_tree("efficientnet_b0", classes=3, image_size=64)
+    made = plan(tree, [BlockRule(path="features", trainable=False)])
+    apply_plan(network.model, made)
+    cuttable = Cuttable(network.model.eval(), tree, frozenset(name for group in made.groups for name in group.parameters))
+    images = torch.randn(2, 3, 64, 64)
+    places = cuttable.places(images)
+    assert "features.0.1" not in {place.path for place in places}  # a batch norm, before an activation in place
+    for place in places:
+        kept = cuttable.below(place)(images)
+        before = kept.clone()
+        with torch.no_grad():
+            cuttable.above(place)(kept)
+        assert torch.equal(kept, before), place.node
