@@ -151,6 +151,7 @@ def stage(context: BrowserContext) -> Iterator[tuple[Page, list[str]]]:
 def staying(stage: tuple[Page, list[str]]) -> Iterator[Page]:
     """As `page`, but a tab that stays open: to be used with `visit`, which loads no scripts again."""
     page, wrong = stage
+    page.bring_to_front()  # a tab behind another one is not painted, and what is not painted is not in sight
     yield page
     page.unroute_all()
     page.set_viewport_size(SCREEN)
