@@ -180,3 +180,37 @@ def test_a_run_is_queued_found_and_told(flowers: str) -> None:
     assert services.run_state(run_id).stage == "waiting"
     with pytest.raises(StoreError):
         services.run("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+def test_costs_are_measured_in_the_background_unless_a_run_is_at_work_or_measuring_failed(
+    house: Workspace, flowers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core import estimate
+    from core.training import costs as measuring
+    from ui import warmup
+
+    recipe = Recipe(dataset=flowers, backbone="thaw-small", image_size=32, batch_size=3, device="cpu")
+    made, asked = services.tree(recipe), threading.Event()
+    monkeypatch.setattr(warmup, "done", threading.Event())
+    monkeypatch.setattr(estimate, "_known", {})
+
+    def measure(*_: object) -> estimate.Costs:
+        asked.wait(20)
+        raise DataError("data.cancelled", name="x")
+
+    monkeypatch.setattr(measuring, "measure_costs", measure)
+    assert services.measures(recipe, made)  # as soon as torch is there
+    warmup.done.set()
+    run = services.submit(recipe)
+    store = services.house.opened().store
+    assert store.transition(run, "running")
+    assert not services.measures(recipe, made)
+    assert store.transition(run, "stopped")
+    assert services.measures(recipe, made)
+    asked.set()
+    job = services.jobs().find("costs")
+    assert job is not None
+    assert job.wait(20)
+    assert not services.measures(recipe, made)
+    estimate.remember_costs(recipe, estimate.Costs(1, 1, 1, 1, 1))
+    assert not services.measures(recipe, made)

@@ -108,23 +108,23 @@ def totals(made: "LayerTree") -> None:
 
 
 def await_costs() -> None:
-    """Draw the page again as soon as the network's costs have been measured; nothing where they are known."""
-    if not _costs_known():
+    """Draw the page again as soon as the network's costs have been measured; nothing where nobody measures them."""
+    if _measuring():
         _ticking()
 
 
 @st.fragment(run_every=1.0)
 def _ticking() -> None:
-    if _costs_known():
+    if not _measuring():
         st.rerun()
 
 
-def _costs_known() -> bool:
+def _measuring() -> bool:
     recipe = state.recipe()
     try:
-        return services.costs(recipe, services.tree(recipe)) is not None
+        return services.measures(recipe, services.tree(recipe))
     except ThawError:
-        return True  # there is no network, and never a figure
+        return False  # there is no network
 
 
 def rates(planned: Plan) -> str:

@@ -200,20 +200,37 @@ def forecast(recipe: Recipe, made: "LayerTree") -> "Estimate":
 
 def costs(recipe: Recipe, made: "LayerTree") -> "Costs | None":
     """Of the draft's network; None until measured, which waits for torch and for runs: beside them it would tell nothing."""
-    from core.estimate import costs_key, known_costs
+    from core.estimate import known_costs
 
     known = known_costs(recipe)
-    jobs, name = opened().jobs, ", ".join(map(str, costs_key(recipe)))
-    busy = any(run.state == "running" for run in opened().store.runs())
-    if known is None and not busy and warmup.done.is_set() and jobs.find("costs", name) is None:
+    if known is None and warmup.done.is_set() and _costs_job(recipe) is None:
 
         def work(progress: Progress, cancelled: Cancelled) -> "Costs":
             from core.training.costs import measure_costs
 
             return measure_costs(recipe, made, opened().workspace)
 
-        jobs.start("costs", name, work)
+        if not any(run.state == "running" for run in opened().store.runs()):
+            opened().jobs.start("costs", _costs_name(recipe), work)
     return known
+
+
+def measures(recipe: Recipe, made: "LayerTree") -> bool:
+    """The costs of the draft's network will be known in a moment."""
+    if costs(recipe, made) is not None:
+        return False
+    job = _costs_job(recipe)
+    return not warmup.done.is_set() if job is None else job.state == "running"
+
+
+def _costs_job(recipe: Recipe) -> Job | None:
+    return opened().jobs.find("costs", _costs_name(recipe))
+
+
+def _costs_name(recipe: Recipe) -> str:
+    from core.estimate import costs_key
+
+    return ", ".join(map(str, costs_key(recipe)))
 
 
 def check_weights(weights: str) -> None:
