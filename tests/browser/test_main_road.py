@@ -98,6 +98,8 @@ class Road:
         self.page.locator("input[data-way=archive]").set_input_files(archive)
         expect(self.page.get_by_role("heading", name=archive.stem, exact=True)).to_be_visible(timeout=LATE)
         expect(self.page.get_by_text(images).first).to_be_visible(timeout=SOON)
+        # The chart of the set before stands there, faded, until its place is drawn anew.
+        expect(self.key("data.counts").locator(".js-plotly-plot")).to_have_count(1, timeout=SOON)
         expect(self.key("data.counts").locator(".js-plotly-plot")).to_be_visible(timeout=SOON)
         expect(self.key("data.samples").locator("img").first).to_be_visible(timeout=SOON)
         self.shot("data")
