@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from core import torchfile
+from core import durable, torchfile
 from core.durable import flush_folder
 from core.errors import CheckpointError
 from core.words import Value
@@ -68,11 +68,7 @@ def save(path: Path, state: Mapping[str, Any], notes: Mapping[str, Value] | None
 
 def free_name(folder: Path, step: int) -> str:
     """`step-00000812.ckpt`, or `step-00000812-2.ckpt` where a run passes the same step again."""
-    name, turn = f"step-{step:08d}.ckpt", 1
-    while (folder / name).exists():
-        turn += 1
-        name = f"step-{step:08d}-{turn}.ckpt"
-    return name
+    return durable.free_name(folder, f"step-{step:08d}", "ckpt")
 
 
 def load(path: Path, sha256: str | None = None) -> dict[str, Any]:

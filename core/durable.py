@@ -13,6 +13,15 @@ from pathlib import Path
 _SEAL = re.compile(rb"(.*)\n#([0-9a-f]{8})", re.DOTALL)
 
 
+def free_name(folder: Path, stem: str, suffix: str) -> str:
+    """`stem.suffix`, or the first of `stem-2.suffix`, `stem-3.suffix`, … that is not in `folder`."""
+    name, turn = f"{stem}.{suffix}", 1
+    while (folder / name).exists():
+        turn += 1
+        name = f"{stem}-{turn}.{suffix}"
+    return name
+
+
 def write(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: a temporary file beside it, flushed, renamed, its folder flushed. Raises OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

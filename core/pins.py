@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from core import durable
 from core.errors import StoreError
 from core.events import Pinned
 
@@ -15,11 +16,7 @@ FILE = re.compile(r"kept-\d{8,}(-\d{1,6})?\.safetensors")
 
 def free_name(folder: Path, step: int) -> str:
     """`kept-00000812.safetensors`, or `kept-00000812-2.safetensors` where that step is kept already."""
-    name, turn = f"kept-{step:08d}.safetensors", 1
-    while (folder / name).exists():
-        turn += 1
-        name = f"kept-{step:08d}-{turn}.safetensors"
-    return name
+    return durable.free_name(folder, f"kept-{step:08d}", "safetensors")
 
 
 def here(folder: Path, told: Iterable[Pinned]) -> tuple[Pinned, ...]:

@@ -74,9 +74,10 @@ def _measured(recipe: Recipe, tree: LayerTree, workspace: Workspace | None) -> C
     update = _updating(learner, everything, asked) / everything.trainable
     learner.replan(plan(tree, (BlockRule(path="", trainable=False), BlockRule(path=tree.head, trainable=True))))
     answers = _asking(learner, plain)
-    given = learner.activations(plain, None) if learner.outlook.trunk is not None else plain
-    rows = None if learner.outlook.trunk is not None else table
-    least = _seconds(lambda: learner.step(given, targets, rows, step=0, lr=0.0)[0]) if rows is None else 0.0
+    least = 0.0
+    if learner.outlook.trunk is not None:
+        given = learner.activations(plain, None)
+        least = _seconds(lambda: learner.step(given, targets, None, step=0, lr=0.0)[0])
     learning = (whole - least) / batch - changing - update * everything.trainable / batch
     return Costs(max(learning, 0.0), answers, changing, update, least)
 
