@@ -96,10 +96,12 @@ def dataset_if_ready(dataset_id: str) -> "Dataset | None":
         return dataset(dataset_id)
     job = here.jobs.find("demo", dataset_id)
     if job is None:
-        here.jobs.start("demo", dataset_id, partial(_make_demo, dataset_id))
+        here.jobs.start("demo", dataset_id, partial(_draw_demo, dataset_id))
     elif job.error is not None:
         here.jobs.forget(job)
         raise job.error
+    elif job.state == "done":
+        return dataset(dataset_id)  # made, and forgotten since
     return None
 
 
@@ -111,7 +113,7 @@ def _make_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> "Da
 
 
 def _draw_demo(dataset_id: str, progress: Progress, cancelled: Cancelled) -> "Dataset":
-    """Nobody waits for it so far: in a process of its own, which takes nothing from the pages of this one."""
+    """In a process of its own: drawing beside pages and the first import of torch takes the interpreter from both."""
     from core.dataset.draw import draw_apart
 
     draw_apart(opened().workspace, dataset_id, progress, cancelled)
