@@ -3,7 +3,7 @@
 from core.dataset.demos import DEMOS, Demo, sheet
 from core.dataset.edits import Edit, Standing, decide, holding, read_edits, standing, undo
 from core.dataset.importing import Unfinished, import_dataset, unfinished
-from core.dataset.library import delete_dataset, list_datasets, open_dataset, open_imported, open_like, pinned
+from core.dataset.library import delete_dataset, drawn, list_datasets, open_dataset, open_imported, open_like, pinned
 from core.dataset.quarantine import Refused
 from core.dataset.record import Dataset, Item, Notice, Skipped, Split
 from core.dataset.splits import Splits, split
@@ -26,6 +26,7 @@ __all__ = [
     "Unfinished",
     "decide",
     "delete_dataset",
+    "drawn",
     "holding",
     "import_dataset",
     "list_datasets",

@@ -97,15 +97,20 @@ def delete_dataset(workspace: Workspace, id: str) -> None:
     shutil.rmtree(bin, ignore_errors=True)
 
 
-def _demo(workspace: Workspace, key: str, progress: Progress | None, cancelled: Cancelled | None) -> Dataset:
-    folder = workspace.datasets / f"demo-{key}"
+def drawn(workspace: Workspace, demo: str) -> Dataset | None:
+    """A demo (an id, `demo:NAME`) as it was made before, without edits; None if it is not there as this version makes it."""
+    key = demo.removeprefix("demo:")
     try:
-        dataset, recipe = _read(folder)
+        dataset, recipe = _read(workspace.datasets / f"demo-{key}")
     except DataError:
-        recipe = ""
-    if recipe == DEMOS[key].version and all(dataset.path(item).is_file() for item in dataset.items):
-        return dataset
-    return generate(key, workspace, progress=progress, cancelled=cancelled)
+        return None
+    whole = key in DEMOS and recipe == DEMOS[key].version and all(dataset.path(item).is_file() for item in dataset.items)
+    return dataset if whole else None
+
+
+def _demo(workspace: Workspace, key: str, progress: Progress | None, cancelled: Cancelled | None) -> Dataset:
+    found = drawn(workspace, key)
+    return generate(key, workspace, progress=progress, cancelled=cancelled) if found is None else found
 
 
 def _now(folder: Path, imported: Dataset, edits: tuple[Edit, ...]) -> Dataset:

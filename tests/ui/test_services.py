@@ -9,7 +9,7 @@ from core.dataset import Dataset, Unfinished, import_dataset, unfinished
 from core.errors import DataError, Interrupted, StoreError, ThawError
 from core.recipe import Recipe
 from core.workspace import Workspace
-from ui import services
+from ui import services, warmup
 
 
 def test_nothing_is_answered_before_it_is_opened() -> None:
@@ -149,6 +149,27 @@ def test_a_demo_that_cannot_be_made_says_why(house: Workspace, monkeypatch: pyte
     with pytest.raises(DataError) as failure:
         services.dataset_if_ready("demo:digits")
     assert failure.value.code == "path.missing"
+
+
+def test_a_demo_waits_for_its_turn_unless_somebody_asked_for_it(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warmup, "done", threading.Event())  # the machine stays cold: no turn comes
+    services.prepare_demos()
+    assert services.dataset_if_ready("demo:digits", at_once=False) is None
+    assert services.jobs().find("demo") is None
+    assert services.dataset_if_ready("demo:digits") is None
+    job = services.jobs().find("demo", "demo:digits")
+    assert job is not None
+    assert job.wait(60)
+    assert services.dataset_if_ready("demo:digits", at_once=False) is not None
+
+
+def test_a_demo_made_before_is_there_whatever_is_remembered(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    services.dataset("demo:digits")
+    services.forget_pictures("demo:digits")
+    found = services.dataset_if_ready("demo:digits", at_once=False)
+    assert found is not None
+    assert found.demo == "digits"
+    assert services.jobs().find("demo") is None
 
 
 def test_thumbs_are_asked_for_by_address(house: Workspace) -> None:

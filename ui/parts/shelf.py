@@ -17,7 +17,7 @@ def show() -> None:
     """The cards; the one picked becomes the draft's data set."""
     items, missing = [], False
     for dataset_id in (*services.dataset_ids(), *services.demo_ids()):
-        found = services.dataset_if_ready(dataset_id)
+        found = services.dataset_if_ready(dataset_id, at_once=False)
         missing |= found is None
         items.append(card(dataset_id, found))
     chosen = state.recipe().dataset.partition("@")[0]
@@ -100,6 +100,6 @@ def _pick(dataset_id: str) -> None:
 
 @st.fragment(run_every=0.6)
 def _wait() -> None:
-    if all(services.dataset_if_ready(one) is not None for one in services.demo_ids()):
+    if all(services.dataset_if_ready(one, at_once=False) is not None for one in services.demo_ids()):
         st.rerun()
     notes.waiting(t("data.shelf.wait"))

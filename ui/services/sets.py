@@ -89,19 +89,21 @@ def dataset(dataset_id: str) -> "Dataset":
     return _read(dataset_id)[0]
 
 
-def dataset_if_ready(dataset_id: str) -> "Dataset | None":
-    """The data set, or None while a demo is being made in the background. Raises DataError."""
+def dataset_if_ready(dataset_id: str, *, at_once: bool = True) -> "Dataset | None":
+    """The data set, or None while a demo is made in the background: at once, or when its turn comes. Raises DataError."""
+    from core.dataset import drawn
+
     here = opened()
-    if dataset_id in here.pictures or not dataset_id.startswith("demo:"):
+    there = dataset_id in here.pictures or not dataset_id.startswith("demo:")
+    if there or drawn(here.workspace, dataset_id) is not None:
         return dataset(dataset_id)
     job = here.jobs.find("demo", dataset_id)
-    if job is None:
-        here.jobs.start("demo", dataset_id, partial(_draw_demo, dataset_id))
-    elif job.error is not None:
+    if job is not None and job.error is not None:
         here.jobs.forget(job)
         raise job.error
-    elif job.state == "done":
-        return dataset(dataset_id)  # made, and forgotten since
+    turns = here.jobs.find("demos")
+    if at_once or turns is None or turns.state != "running":
+        here.jobs.start("demo", dataset_id, partial(_draw_demo, dataset_id))  # the one that runs, if there is one
     return None
 
 
