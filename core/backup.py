@@ -63,7 +63,7 @@ def back_up(store: RunStore, target: Path, *, progress: Progress | None = None) 
         raise StoreError("backup.exists", path=str(target))
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     copy = draft.with_suffix(".sqlite")
-    contents: dict[str, Any] = {"format": FORMAT, "runs": len(store.runs()) + len(store.runs(deleted=True)), "files": {}}
+    contents: dict[str, Any] = {"format": FORMAT, "runs": len(store.owners()), "files": {}}
     try:
         store.copy_to(copy)
         files = [(copy, DATABASE), *_files(store.workspace)]
@@ -253,7 +253,7 @@ def _is_empty(workspace: Workspace) -> bool:
     store = RunStore(workspace)
     try:
         store.serve()  # or another server works here
-        return not store.runs() and not store.runs(deleted=True)
+        return not store.owners()
     finally:
         store.close()
 

@@ -30,6 +30,8 @@ FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})(?:-(\d+))?\.ckpt")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+_GATHERED = 1 << 16
+"""Bytes: smaller pieces wait until there are as many of them."""
 _LARGEST_MANIFEST = 1 << 16
 RESERVE_BYTES = 64 * 2**20
 """Free disk space that a checkpoint leaves, so that the database can still say what happened."""
@@ -154,16 +156,33 @@ def _order(path: Path) -> tuple[int, int]:
 
 
 class _Hashing:
-    """A file to write to that hashes what passes. torch hides errors of the disk behind its own, so the first is kept."""
+    """A file to write to that hashes what passes. torch hides errors of the disk behind its own, so the first is kept.
+
+    Many small pieces are gathered to a few large ones: a checkpoint of a network with 390 tensors comes in 2,000.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.digest = hashlib.sha256()
         self.size = 0
         self.error: OSError | None = None
+        self._small = bytearray()
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
+        if len(self._small) + len(view) < _GATHERED:
+            self._small += view
+        else:
+            self.flush()
+            self._send(view)
+        return len(view)
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        small, self._small = self._small, bytearray()
+        self._send(memoryview(small))
+
+    def _send(self, view: memoryview) -> None:
         self.digest.update(view)
         sent = 0
         try:
@@ -173,10 +192,6 @@ class _Hashing:
             self.error = error
             raise
         self.size += sent
-        return sent
-
-    def flush(self) -> None:
-        """Nothing is kept back here."""
 
 
 def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]:
@@ -193,6 +208,7 @@ def write_durably(path: Path, write: Callable[[Any], object]) -> tuple[str, int]
             sink = _Hashing(descriptor)
             try:
                 write(sink)
+                sink.flush()
             except RuntimeError as error:
                 raise sink.error or error from error
             os.fsync(descriptor)

@@ -78,7 +78,7 @@ def _contents(workspace: Workspace, problems: list[str]) -> dict[str, Any]:
         _look_through(workspace)  # opening a damaged one would set it aside: that is the server's work
         store = RunStore(workspace)
         try:
-            runs = len(store.runs())
+            runs = store.count()
         finally:
             store.close()
         return {"runs": runs, "datasets": len(list_datasets(workspace))}

@@ -78,7 +78,7 @@ def take_slot(store: RunStore, device: str) -> Hold:
     hold = slot.take(store.workspace, device)
     if hold is None:
         name = slot.resolve(device)
-        there = (run.name for run in store.runs() if run.state == "running" and slot.resolve(run.recipe.device) == name)
+        there = (run.name for run in store.runs(states={"running"}) if slot.resolve(run.recipe.device) == name)
         raise StoreError("run.device_taken", device=name, run=next(there, "–"))
     return hold
 

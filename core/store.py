@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,37 @@ class RunStore:
             raise StoreError("run.unknown", run=run_id)
         return _run(row)
 
-    def runs(self, deleted: bool = False) -> list[Run]:
-        """Every run, newest first; those in the bin if `deleted`. One whose process has died is found out here."""
+    def runs(
+        self,
+        deleted: bool = False,
+        *,
+        states: Collection[State] | None = None,
+        owner: str | None = None,
+        first: int = 0,
+        many: int | None = None,
+    ) -> list[Run]:
+        """Runs, newest first: in the bin if `deleted`, in `states`, of `owner`; at most `many`, after leaving out `first`.
+
+        Reading all takes time and memory for each: ask for what is shown. One whose process has died is found out here.
+        """
         if self._dead(("running",)):
             self.recover()
-        where = "deleted IS NOT NULL" if deleted else "deleted IS NULL"
+        where, values = _where(deleted, states, owner)
+        question = f"SELECT {_COLUMNS} FROM run WHERE {where} ORDER BY seq DESC LIMIT ? OFFSET ?"  # noqa: S608
         with self._database.read() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM run WHERE {where} ORDER BY seq DESC").fetchall()  # noqa: S608
+            rows = db.execute(question, (*values, -1 if many is None else many, first)).fetchall()
         return [_run(row) for row in rows]
+
+    def count(self, deleted: bool = False, *, states: Collection[State] | None = None, owner: str | None = None) -> int:
+        """How many runs `runs` has to tell of."""
+        where, values = _where(deleted, states, owner)
+        with self._database.read() as db:
+            return int(db.execute(f"SELECT count(*) FROM run WHERE {where}", values).fetchone()[0])  # noqa: S608
+
+    def owners(self) -> dict[str, str]:
+        """Id and owner of every run, those in the bin as well."""
+        with self._database.read() as db:
+            return {row["id"]: row["owner"] for row in db.execute("SELECT id, owner FROM run").fetchall()}
 
     def events(self, run_id: str, since: int = 0) -> list[tuple[int, Event]]:
         """(seq, event) after `since`, in order. Steps that were written together share one seq."""
@@ -587,12 +611,31 @@ def _run(row: sqlite3.Row) -> Run:
     values: dict[str, Any] = dict(row)
     code, details = values.pop("error_code"), values.pop("error_values")
     try:
-        values["recipe"] = Recipe.model_validate_json(durable.unsealed(values["recipe"].encode()))
+        values["recipe"] = _recipe(values["recipe"])
         error = None if code is None else (code, json.loads(details or "{}"))
     except ValueError as wrong:
         raise StoreError("store.damaged", path=str(values["id"])) from wrong
     values["deleted"] = values["deleted"] is not None
     return Run(**values, error=error)
+
+
+@lru_cache(maxsize=256)
+def _recipe(sealed: str) -> Recipe:
+    """Of the same text the same object: pages ask for the same runs again and again."""
+    return Recipe.model_validate_json(durable.unsealed(sealed.encode()))
+
+
+def _where(deleted: bool, states: Collection[State] | None, owner: str | None) -> tuple[str, tuple[str, ...]]:
+    """A condition on rows of runs, and its values."""
+    parts = ["deleted IS NOT NULL" if deleted else "deleted IS NULL"]
+    values: list[str] = []
+    if states is not None:
+        parts.append(f"state IN ({', '.join('?' * len(states))})")
+        values += sorted(states)
+    if owner is not None:
+        parts.append("owner = ?")
+        values.append(owner)
+    return " AND ".join(parts), tuple(values)
 
 
 def _said(edit: Replanned) -> tuple[object, ...]:

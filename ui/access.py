@@ -7,7 +7,7 @@ people's things are as unknown as things that do not exist.
 import threading
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -25,7 +25,9 @@ from core.words import Value
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from core.run import Run
+    from collections.abc import Collection
+
+    from core.run import Run, State
     from core.store import RunStore
 
 of_request: ContextVar[Person | None] = ContextVar("of_request", default=None)
@@ -131,10 +133,25 @@ class Access:
             raise StoreError("run.unknown", run=run_id)
         return run
 
-    def runs(self, *, deleted: bool = False) -> list["Run"]:
-        """The runs that this person may see, newest first."""
-        person, runs = self.person(), self._store.runs(deleted=deleted)
-        return runs if person is None or person.admin else [run for run in runs if run.owner == person.id]
+    def runs(
+        self,
+        *,
+        deleted: bool = False,
+        states: "Collection[State] | None" = None,
+        first: int = 0,
+        many: int | None = None,
+    ) -> list["Run"]:
+        """Runs that this person may see, newest first; as `RunStore.runs`."""
+        return self._store.runs(deleted, states=states, owner=self._only(), first=first, many=many)
+
+    def count_runs(self, *, deleted: bool = False, states: "Collection[State] | None" = None) -> int:
+        """How many of them there are."""
+        return self._store.count(deleted, states=states, owner=self._only())
+
+    def _only(self) -> str | None:
+        """Whose things this person may see; None: everybody's."""
+        person = self.person()
+        return None if person is None or person.admin else person.id
 
     def check_dataset(self, dataset_id: str) -> None:
         """Raises DataError (`dataset.unknown`) if this person may not use that data set, whether it exists or not."""
@@ -185,7 +202,7 @@ class Access:
         if self.keeps():
             return
         me, most = self.owner(), self.limits.queued
-        if sum(run.owner == me and run.state == "queued" for run in self._store.runs()) >= most:
+        if self._store.count(states={"queued"}, owner=me) >= most:
             raise AccessError("gate.queue_full", n=most)
 
     def check_disk(self, coming_bytes: int = 0) -> None:
@@ -202,7 +219,7 @@ class Access:
 
     def used_by(self, people: Sequence[str]) -> dict[str, int]:
         """The same of each of `people`, by their ids: for those who keep the machine."""
-        runs: Sequence[Run] | None = None
+        runs: dict[str, str] | None = None
         used = {}
         for me in people:
             now = time.monotonic()
@@ -213,16 +230,16 @@ class Access:
                     continue
                 self._fresh[me] = 0
             if runs is None:
-                runs = [run for deleted in (False, True) for run in self._store.runs(deleted)]
+                runs = self._store.owners()
             total = weigh(self._folders(me, runs))
             with self._lock:
                 self._weighed[me] = total, time.monotonic() + WEIGHED_SECONDS
                 used[me] = total + self._fresh[me]
         return used
 
-    def _folders(self, me: str, runs: "Sequence[Run]") -> list[Path]:
+    def _folders(self, me: str, runs: Mapping[str, str]) -> list[Path]:
         home = self._workspace
-        folders = [home.runs / run.id for run in runs if run.owner == me]
+        folders = [home.runs / run_id for run_id, owner in runs.items() if owner == me]
         folders += [home.datasets / one for one, owner in self.accounts.owners().items() if owner == me]
         return [*folders, *(home.uploads.glob(f"{me}.*") if me else ())]
 

@@ -10,7 +10,7 @@ import json
 import math
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from core.events import Pause, Scores
 from core.heavy import load_torch
 from core.pins import FILE
 from core.recipe import Recipe
-from core.run import ACTIVE, RESUMABLE, Run
+from core.run import ACTIVE, RESUMABLE, Run, State
 from ui import services
 from ui.jobs import Cancelled, Job, Progress
 
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from core.history import RunState
     from core.model import Model
 
-WITH_MODEL = frozenset({"finished", "stopped"})
+WITH_MODEL = frozenset[State]({"finished", "stopped"})
 """States of runs that ended with the best weights restored and tested."""
 MODEL, ONNX, REPORT = "model.safetensors", "model.onnx", "model.onnx.json"
+MOST_OFFERED = 50
+"""Runs that a box offers; older ones are opened from the list of all."""
 TOP = 5
 KEPT = 16
 """Questions whose answers stay in memory."""
@@ -50,9 +52,14 @@ MOST_PICTURES = 24
 # --- runs ---------------------------------------------------------------------------------------------------------------
 
 
-def runs() -> list[Run]:
-    """Every run that is not in the bin, newest first."""
-    return services.runs()
+def runs(first: int = 0, many: int | None = None) -> list[Run]:
+    """Runs that are not in the bin, newest first; at most `many`, after leaving out `first`."""
+    return services.runs(first=first, many=many)
+
+
+def count() -> int:
+    """How many there are."""
+    return services.count_runs()
 
 
 def binned() -> list[Run]:
@@ -65,15 +72,24 @@ def empty_bin() -> None:
     services.empty_bin()
 
 
-def with_model() -> list[Run]:
-    """The runs that have a tested model, newest first."""
-    return [run for run in runs() if run.state in WITH_MODEL]
+def with_model(also: str | None = None) -> list[Run]:
+    """The newest runs that have a tested model, newest first, and the run `also` if it has one."""
+    found = services.runs(states=WITH_MODEL, many=MOST_OFFERED)
+    return _with(found, [also] if also else [], lambda run: run.state in WITH_MODEL)
 
 
-def to_try() -> list[Run]:
-    """The runs that have a tested model or a moment that was kept, newest first."""
-    home = services.workspace().runs
-    return [run for run in runs() if run.state in WITH_MODEL or any((home / run.id).glob("kept-*.safetensors"))]
+def to_try(also: str | None = None) -> list[Run]:
+    """The same, and the newest of those of which a moment was kept."""
+    kept = sorted({file.parent.name for file in services.workspace().runs.glob("*/kept-*.safetensors")})
+    return _with(with_model(also), kept[-MOST_OFFERED:], lambda run: True)
+
+
+def _with(found: list[Run], more: Sequence[str], fits: Callable[[Run], bool]) -> list[Run]:
+    """`found` and those of the runs `more` that are not in the bin and fit, newest first."""
+    by_id = {run.id: run for run in found}
+    asked = (find(one) for one in more if one not in by_id)
+    by_id |= {run.id: run for run in asked if run is not None and not run.deleted and fits(run)}
+    return [by_id[one] for one in sorted(by_id, reverse=True)]  # ids begin with their time
 
 
 def find(run_id: str | None) -> Run | None:
@@ -86,7 +102,7 @@ def find(run_id: str | None) -> Run | None:
 
 def active() -> list[Run]:
     """The runs that wait or run."""
-    return [run for run in runs() if run.state in ACTIVE]
+    return services.runs(states=ACTIVE)
 
 
 def run_state(run_id: str) -> "RunState":

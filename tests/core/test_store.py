@@ -281,6 +281,24 @@ os.kill(os.getpid(), signal.SIGKILL)
     store.close()
 
 
+def test_of_many_runs_those_that_were_asked_for_are_read(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    ids = [store.create(Recipe(name=f"{number}"), owner="ann" if number % 2 else "").id for number in range(6)]
+    store.transition(ids[0], "running")
+    store.transition(ids[1], "discarded")
+    store.delete(ids[1])
+    newest = ids[:1:-1] + ids[:1]
+    assert [run.id for run in store.runs()] == newest
+    assert [run.id for run in store.runs(first=1, many=2)] == newest[1:3]
+    assert [run.id for run in store.runs(states={"running", "paused"})] == ids[:1]
+    assert store.runs(states=()) == []
+    assert [run.id for run in store.runs(owner="ann")] == [ids[5], ids[3]]
+    assert [run.id for run in store.runs(deleted=True)] == [ids[1]]
+    assert (store.count(), store.count(deleted=True), store.count(states={"queued"}, owner="")) == (5, 1, 2)
+    assert store.owners() == {one: "ann" if number % 2 else "" for number, one in enumerate(ids)}
+    store.close()
+
+
 WRITER = """
 import sys
 from pathlib import Path

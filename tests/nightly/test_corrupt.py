@@ -7,7 +7,7 @@ from benchmarks.nightly.corrupt import prove
 
 
 def test_damage_is_answered_with_the_truth_or_a_card(tmp_path: Path) -> None:
-    proof = prove(0.03, secrets.randbelow(2**31), tmp_path)
+    proof = prove(0.1, secrets.randbelow(2**31), tmp_path)
     assert proof.faults == []
-    assert (proof.figures["checkpoints"], proof.figures["databases"]) == (30, 10)
-    assert proof.figures["refused"] > 10
+    assert (proof.figures["checkpoints"], proof.figures["databases"]) == (100, 20)
+    assert proof.figures["refused"] > 33

@@ -162,9 +162,11 @@ def test_every_function_that_takes_a_data_set_is_in_the_list_above() -> None:
 def test_lists_show_what_is_ones_own(of_ann: tuple[str, str], be: Callable[[str], Person]) -> None:
     assert (services.runs(), services.active_runs(), services.dataset_ids(), outcomes.runs()) == ([], (), (), [])
     assert outcomes.find(of_ann[1]) is None
+    assert outcomes.count() == 0
     for name in ("ann", "keeper"):
         be(name)
         assert [run.id for run in services.runs()] == [of_ann[1]]
+        assert outcomes.count() == 1
         assert services.dataset_ids() == (of_ann[0],)
         assert services.run(of_ann[1]).owner
 

@@ -12,8 +12,8 @@ PAGE = 25
 def show() -> None:
     """Draw the page."""
     notes.lead("runlist.title", "runlist.lead")
-    runs, binned = outcomes.runs(), outcomes.binned()
-    if not runs and not binned:
+    there, binned = outcomes.count(), outcomes.binned()
+    if not there and not binned:
         pressed = notes.empty(
             ":material/history:", t("runlist.empty"), key=state.key("runs", "empty"), button=t("runlist.empty.go")
         )
@@ -23,7 +23,7 @@ def show() -> None:
     run_rows.training()
     _order()
     run_rows.said()
-    pages = max(1, -(-len(runs) // PAGE))
+    pages = max(1, -(-there // PAGE))
     page_key = state.key("runs", "page")
     if state.value(page_key, 1) > pages:
         state.follow(page_key, 1)
@@ -31,9 +31,8 @@ def show() -> None:
     with st.container(horizontal_alignment="center"):
         page = st.pagination(pages, key=page_key) if pages > 1 else 1
     with place:
-        ticked = run_rows.show(runs[(page - 1) * PAGE : page * PAGE])
-    by_id = {run.id: run for run in runs}
-    chosen = [by_id[one] for one in ticked if one in by_id]
+        ticked = run_rows.show(outcomes.runs(first=(page - 1) * PAGE, many=PAGE))
+    chosen = [run for run in map(outcomes.find, ticked) if run is not None and not run.deleted]
     with comparison:
         compare.show(chosen)
     if binned:

@@ -74,7 +74,7 @@ def opening() -> bool:
 
 def again() -> None:
     """The newest run and the way to it; without one, what will be here."""
-    runs = outcomes.runs()
+    runs = outcomes.runs(many=2)
     if not runs:
         st.markdown(t("start.again.empty"))
         return
@@ -94,7 +94,7 @@ def again() -> None:
             state.show_run(run.id)
             navigation.go("results" if run.state in outcomes.WITH_MODEL else "train")
         if len(runs) > 1 and st.button(
-            t("start.again.all", n=len(runs)), key=state.key("start", "again", "all"), type="tertiary"
+            t("start.again.all", n=outcomes.count()), key=state.key("start", "again", "all"), type="tertiary"
         ):
             navigation.go("runs")
 

@@ -11,14 +11,14 @@ from ui.text import moment, plain, t
 
 def choose(page: str) -> Run | None:
     """Title, opening sentence and the box; the run, or None after saying that there is none yet."""
-    runs = outcomes.to_try() if page == "try_it" else outcomes.with_model()
+    wanted = state.run_id() or ""
+    runs = outcomes.to_try(wanted) if page == "try_it" else outcomes.with_model(wanted)
     if not runs:
         notes.lead(f"{page}.title", f"{page}.lead")
         _busy(page)
         _nothing(page)
         return None
     by_id = {run.id: run for run in runs}
-    wanted = state.run_id() or ""
     run = by_id.get(wanted, runs[0])
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
@@ -33,6 +33,7 @@ def choose(page: str) -> Run | None:
         key=widget,
         format_func=labels.__getitem__,
         on_change=lambda: state.show_run(state.value(widget)),
+        help=t("which.more", n=outcomes.MOST_OFFERED) if len(runs) >= outcomes.MOST_OFFERED else None,
     )
     if wanted != run.id:
         _busy(page)

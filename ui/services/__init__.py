@@ -60,6 +60,7 @@ from ui.services.networks import (
 from ui.services.running import (
     active_runs,
     amend,
+    count_runs,
     curve,
     delete,
     empty_bin,
@@ -124,6 +125,7 @@ __all__ = [
     "class_password",
     "classes_of",
     "close",
+    "count_runs",
     "curve",
     "dataset",
     "dataset_bytes",

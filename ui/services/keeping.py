@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from core.errors import AccessError, ThawError
 from core.gate import Limits, Person
 from core.gate.passwords import made_up
+from core.run import ACTIVE
 from core.words import Value
 from ui.services.house import access, keeps, leave, opened
 
@@ -63,7 +64,7 @@ def queue() -> list[Place]:
             names.get(run.owner, ""),
             here.engine.state(run.id).seconds_left if run.state == "running" else None,
         )
-        for run in here.store.runs()
+        for run in here.store.runs(states=ACTIVE)
         if run.state == "running" or run.id in waiting
     ]
     return sorted(places, key=lambda place: place.number)
@@ -85,7 +86,7 @@ def members() -> list[Member]:
     access().check_keeps()
     people = access().accounts.people()
     used = access().used_by([person.id for person in people])
-    active = [run.owner for run in opened().store.runs() if run.state in ("queued", "running")]
+    active = [run.owner for run in opened().store.runs(states=ACTIVE)]
     return [Member(person, used[person.id], active.count(person.id)) for person in people]
 
 

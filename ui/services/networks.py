@@ -210,7 +210,7 @@ def costs(recipe: Recipe, made: "LayerTree") -> "Costs | None":
 
             return measure_costs(recipe, made, opened().workspace)
 
-        if not any(run.state == "running" for run in opened().store.runs()):
+        if not opened().store.count(states={"running"}):
             opened().jobs.start("costs", _costs_name(recipe), work)
     return known
 

@@ -10,12 +10,15 @@ import streamlit as st
 from core.errors import StoreError
 from core.events import Amend, Command, Pin, Pinned
 from core.recipe import Recipe
+from core.run import ACTIVE
 from ui.services.house import access, check, keeps, opened
 from ui.services.networks import tree
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from core.history import Curve, RunState
-    from core.run import Run
+    from core.run import Run, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,16 @@ def run(run_id: str) -> "Run":
     return access().run(run_id)
 
 
-def runs(*, deleted: bool = False) -> list["Run"]:
-    """The runs of whoever asks, newest first; those in the bin if `deleted`."""
-    return access().runs(deleted=deleted)
+def runs(
+    *, deleted: bool = False, states: "Collection[State] | None" = None, first: int = 0, many: int | None = None
+) -> list["Run"]:
+    """Runs of whoever asks, newest first; as `RunStore.runs`."""
+    return access().runs(deleted=deleted, states=states, first=first, many=many)
+
+
+def count_runs(*, deleted: bool = False, states: "Collection[State] | None" = None) -> int:
+    """How many of them there are."""
+    return access().count_runs(deleted=deleted, states=states)
 
 
 def run_state(run_id: str) -> "RunState":
@@ -151,10 +161,18 @@ def _who(run_id: str) -> str:
 
 def left_behind() -> tuple[int, int]:
     """How many runs that the last server left go on here, and how many it takes a person to go on with."""
-    states = {run.id: run.state for run in runs()}
     engine = opened().engine
-    resumed = sum(states.get(run_id) in ("queued", "running") for run_id in engine.resumed)
-    return resumed, sum(states.get(run_id) == "failed" for run_id in engine.given_up)
+    resumed = sum(_state(run_id) in ACTIVE for run_id in engine.resumed)
+    return resumed, sum(_state(run_id) == "failed" for run_id in engine.given_up)
+
+
+def _state(run_id: str) -> "State | None":
+    """None for a run that is in the bin, or somebody else's, or gone."""
+    try:
+        found = access().run(run_id)
+    except StoreError:
+        return None
+    return None if found.deleted else found.state
 
 
 def low_disk(coming_bytes: int) -> int | None:
@@ -166,7 +184,7 @@ def low_disk(coming_bytes: int) -> int | None:
 
 def active_runs() -> tuple["Run", ...]:
     """Runs that are at work or wait, the oldest first."""
-    return tuple(reversed([one for one in runs() if one.state in ("queued", "running")]))
+    return tuple(reversed(runs(states=ACTIVE)))
 
 
 def pin(run_id: str, name: str) -> None:

@@ -252,3 +252,17 @@ def test_where_nobody_signs_in_the_queue_can_be_put_in_order_here(
     ]  # fmt: skip
     press(at, "queue.list", "pressed", ["up", second.id])
     assert services.engine().queue() == (second.id, first.id)
+
+
+def test_a_box_offers_the_newest_and_the_one_that_is_asked_for(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "MOST_OFFERED", 2)
+    runs = [trained(name=f"{number}") for number in range(4)]
+    failed = trained("failed")
+    assert [run.name for run in outcomes.with_model()] == ["3", "2"]
+    assert [run.name for run in outcomes.with_model(runs[0].id)] == ["3", "2", "0"]
+    assert [run.name for run in outcomes.with_model(failed.id)] == ["3", "2"]
+    kept = services.run_folder(failed.id) / "kept-1.safetensors"
+    kept.write_bytes(b"")
+    assert [run.id for run in outcomes.to_try()] == [failed.id, runs[3].id, runs[2].id]
+    services.delete(failed.id)
+    assert [run.id for run in outcomes.to_try()] == [runs[3].id, runs[2].id]
