@@ -4,24 +4,19 @@ What was read is never changed by a later write. A finished or discarded run nev
 packed, so that a million of them load in a blink. Knows nothing of training, devices or pages.
 """
 
-import json
 import logging
 import shutil
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from core import durable, fair, locks, log, recovery, rescue
+from core import durable, locks, log, recovery, rescue, table, turns
 from core.boots import Boots
 from core.database import Database
 from core.errors import StoreError
-from core.events import COMMAND, Command, Ended, EpochDone, Event, Replanned, Saved, Started, StepDone, Tested
+from core.events import COMMAND, Command, Ended, Event, Replanned, Saved, Started, StepDone
 from core.recipe import Recipe
 from core.run import ACTIVE, BEFORE, RESUMABLE, STATES, Run, State, checked_id, new_id
 from core.schema import APPLICATION, MIGRATIONS
@@ -30,10 +25,6 @@ from core.workspace import Workspace
 
 __all__ = ["ACTIVE", "BEFORE", "RESUMABLE", "STATES", "Run", "RunStore", "State", "checked_id", "new_id"]
 
-_COLUMNS = (
-    "id, name, recipe, state, boot, created, started, ended, deleted, seconds, epoch, step, best_epoch, best_val_accuracy, "
-    "test_accuracy, error_code, error_values, owner"
-)
 logger = logging.getLogger("thaw.store")
 
 
@@ -112,10 +103,10 @@ class RunStore:
     def run(self, run_id: str) -> Run:
         """The run of that id."""
         with self._database.read() as db:
-            row = db.execute(f"SELECT {_COLUMNS} FROM run WHERE id = ?", (checked_id(run_id),)).fetchone()  # noqa: S608
+            row = db.execute(f"SELECT {table.COLUMNS} FROM run WHERE id = ?", (checked_id(run_id),)).fetchone()  # noqa: S608
         if row is None:
             raise StoreError("run.unknown", run=run_id)
-        return _run(row)
+        return table.run_of(row)
 
     def runs(
         self,
@@ -132,15 +123,15 @@ class RunStore:
         """
         if self._dead(("running",)):
             self.recover()
-        where, values = _where(deleted, states, owner)
-        question = f"SELECT {_COLUMNS} FROM run WHERE {where} ORDER BY seq DESC LIMIT ? OFFSET ?"  # noqa: S608
+        where, values = table.where(deleted, states, owner)
+        question = f"SELECT {table.COLUMNS} FROM run WHERE {where} ORDER BY seq DESC LIMIT ? OFFSET ?"  # noqa: S608
         with self._database.read() as db:
             rows = db.execute(question, (*values, -1 if many is None else many, first)).fetchall()
-        return [_run(row) for row in rows]
+        return [table.run_of(row) for row in rows]
 
     def count(self, deleted: bool = False, *, states: Collection[State] | None = None, owner: str | None = None) -> int:
         """How many runs `runs` has to tell of."""
-        where, values = _where(deleted, states, owner)
+        where, values = table.where(deleted, states, owner)
         with self._database.read() as db:
             return int(db.execute(f"SELECT count(*) FROM run WHERE {where}", values).fetchone()[0])  # noqa: S608
 
@@ -238,7 +229,7 @@ class RunStore:
 
     def create(self, recipe: Recipe, *, owner: str = "") -> Run:
         """A new run of `owner` in state `queued`. Without a name it is called after backbone, strategy and number."""
-        run_id, now = new_id(), _now()
+        run_id, now = new_id(), table.now()
         folder = self.folder(run_id)  # first: whoever hears that there is none finds none in the list
         with self._database.write() as db:
             number = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM run").fetchone()[0]
@@ -264,7 +255,7 @@ class RunStore:
             with self._database.write() as db:  # its process has died: it is ours
                 db.execute("UPDATE run SET boot = ? WHERE id = ? AND boot = ?", (self.boot, run_id, run.boot))
         with self._database.write() as db:
-            return self._move(db, run_id, new, sources)
+            return table.move(db, run_id, new, sources, boot=self.boot)
 
     def append(self, run_id: str, events: Iterable[Event], *, states: Collection[State] = STATES) -> int:
         """Write events in one transaction; gives the seq of the last one. `Ended` also moves the run to its outcome.
@@ -273,7 +264,7 @@ class RunStore:
         `states`; nothing is written then.
         """
         events = list(events)
-        now, last = _now(), 0
+        now, last = table.now(), 0
         with self._database.write() as db:
             for packed, group in groupby(events, lambda event: isinstance(event, StepDone)):
                 members = list(group)
@@ -291,7 +282,7 @@ class RunStore:
                     if cursor.rowcount == 0:
                         raise StoreError("run.unknown", run=run_id)
                     last = cursor.lastrowid or last
-            self._summarise(db, run_id, events, states)
+            table.summarise(db, run_id, events, states, boot=self.boot)
         return last
 
     def end(self, run_id: str, ended: Ended, *, states: Collection[State]) -> bool:
@@ -311,7 +302,7 @@ class RunStore:
             left = db.execute(
                 "INSERT INTO command (run, payload, at) SELECT id, ?, ? FROM run "
                 "WHERE id = ? AND state IN ('queued', 'running')",
-                (command.model_dump_json(), _now(), run_id),
+                (command.model_dump_json(), table.now(), run_id),
             ).rowcount
         if not left:
             raise StoreError("run.not_waiting", run=run.name)
@@ -334,7 +325,7 @@ class RunStore:
 
     def delete(self, run_id: str) -> None:
         """Put a run into the bin; its files stay. Raises StoreError (`run.busy`) while it waits or runs."""
-        if self._set(run_id, "deleted = ?", _now(), guard="AND state NOT IN ('queued', 'running')") == 0:
+        if self._set(run_id, "deleted = ?", table.now(), guard="AND state NOT IN ('queued', 'running')") == 0:
             raise StoreError("run.busy", run=self.run(run_id).name)
 
     def restore(self, run_id: str) -> None:
@@ -428,7 +419,8 @@ class RunStore:
                 strikes = recovery.strikes(db, row["id"])
             if strikes < recovery.MOST_STRIKES:
                 if self.transition(row["id"], "queued", allowed={"interrupted"}):
-                    self._to_the_front(row["id"])
+                    with self._database.write() as db:
+                        turns.to_the_front(db, row["id"])
                     again.append(row["id"])
                 continue
             ended = Ended(
@@ -444,14 +436,6 @@ class RunStore:
                 given_up.append(row["id"])
         self._signed.taken_over()
         return again, given_up
-
-    def _to_the_front(self, run_id: str) -> None:
-        with self._database.write() as db:
-            db.execute(  # less than nothing is nothing: without a fixed order it has none
-                "UPDATE run SET place = (SELECT min(place) FROM run) - 1, "
-                "fixed = (SELECT min(fixed) FROM run WHERE state = 'queued') - 1 WHERE id = ?",
-                (run_id,),
-            )
 
     def keep_copy(self) -> bool:
         """Copy the database if the last copy is old enough; True if that was done. Raises StoreError, OSError."""
@@ -504,9 +488,9 @@ class RunStore:
                     )
                     db.execute(
                         "INSERT INTO event (run, kind, payload, at) VALUES (?, 'ended', ?, ?)",
-                        (row["id"], durable.sealed(ended.model_dump_json().encode()), _now()),
+                        (row["id"], durable.sealed(ended.model_dump_json().encode()), table.now()),
                     )
-                    self._move(db, row["id"], "interrupted", {"running"})
+                    table.move(db, row["id"], "interrupted", {"running"}, boot=self.boot)
                     lost.append(row["id"])
         self._signed.sweep()
         return lost
@@ -521,7 +505,7 @@ class RunStore:
             with self._database.write() as db:
                 db.execute("UPDATE run SET boot = ? WHERE boot = ? AND state = 'queued'", (self.boot, boot))
         with self._database.read() as db:
-            return self._queue(db)
+            return turns.queue(db, self.boot)
 
     def move(self, run_id: str, places: int) -> None:
         """Put a run that is queued here so many places further to the back of the queue, or to the front if negative.
@@ -531,26 +515,8 @@ class RunStore:
         """
         run = self.run(run_id)
         with self._database.write() as db:
-            queue = self._queue(db)
-            if run_id not in queue:
+            if not turns.move(db, run_id, places, boot=self.boot):
                 raise StoreError("run.not_queued", run=run.name)
-            before = queue.index(run_id)
-            after = min(max(before + places, 0), len(queue) - 1)
-            queue.insert(after, queue.pop(before))
-            fixed = "SELECT count(*) FROM run WHERE state = 'queued' AND fixed IS NOT NULL AND boot = ?"
-            already = db.execute(fixed, (self.boot,)).fetchone()[0]
-            settled = max(after + 1, already + (before >= already))
-            db.executemany("UPDATE run SET fixed = ? WHERE id = ?", list(enumerate(queue[:settled])))
-
-    def _queue(self, db: sqlite3.Connection) -> list[str]:
-        rows = db.execute(
-            "SELECT id, owner, fixed FROM run WHERE state = 'queued' AND boot = ? ORDER BY fixed, place", (self.boot,)
-        ).fetchall()
-        turns = db.execute("SELECT owner, max(turn) AS turn FROM run GROUP BY owner").fetchall() if rows else []
-        fixed, waiting = (
-            [(row["id"], row["owner"]) for row in rows if (row["fixed"] is not None) is wanted] for wanted in (True, False)
-        )
-        return fair.in_order(fixed, waiting, {row["owner"]: row["turn"] for row in turns})
 
     def _dead(self, states: Sequence[State]) -> list[str]:
         marks = ", ".join("?" * len(states))
@@ -558,89 +524,11 @@ class RunStore:
             rows = db.execute(f"SELECT DISTINCT boot FROM run WHERE state IN ({marks})", states).fetchall()  # noqa: S608
         return [row["boot"] for row in rows if not self.is_alive(row["boot"])]
 
-    def _move(self, db: sqlite3.Connection, run_id: str, new: State, sources: Collection[State]) -> bool:
-        before = {f"before{number}": state for number, state in enumerate(sorted(sources))}
-        marks = ", ".join(f":{name}" for name in before)
-        moved = db.execute(
-            f"""UPDATE run SET state = :new,
-                boot = CASE WHEN :active THEN :boot ELSE boot END,
-                place = CASE WHEN :new = 'queued' THEN (SELECT max(place) + 1 FROM run) ELSE place END,
-                turn = CASE WHEN :new = 'running' THEN (SELECT max(turn) + 1 FROM run) ELSE turn END,
-                fixed = NULL,
-                started = CASE WHEN :new = 'running' THEN coalesce(started, :now) ELSE started END,
-                ended = CASE WHEN :active THEN NULL ELSE :now END,
-                error_code = CASE WHEN :active THEN NULL ELSE error_code END,
-                error_values = CASE WHEN :active THEN NULL ELSE error_values END
-                WHERE id = :id AND (:new <> 'running' OR boot = :boot) AND state IN ({marks})""",  # noqa: S608
-            {"new": new, "active": new in ACTIVE, "boot": self.boot, "now": _now(), "id": run_id, **before},
-        ).rowcount
-        if moved and new not in ACTIVE:
-            db.execute("DELETE FROM command WHERE run = ?", (run_id,))
-        return bool(moved)
-
-    def _summarise(self, db: sqlite3.Connection, run_id: str, events: Sequence[Event], states: Collection[State]) -> None:
-        """Keep the row's summary in step with its events, so that a list of runs reads no history."""
-        changes: dict[str, object] = {}
-        for event in events:
-            if event.clock:
-                changes["seconds"] = event.clock
-            if isinstance(event, Started | StepDone):
-                changes["step"] = event.step
-            if isinstance(event, EpochDone):
-                changes |= {"epoch": event.epoch, "step": event.step}
-                if event.best:
-                    changes |= {"best_epoch": event.epoch, "best_val_accuracy": event.val_accuracy}
-            elif isinstance(event, Tested) and event.split == "test":
-                changes["test_accuracy"] = event.scores.accuracy
-            elif isinstance(event, Ended):
-                if not self._move(db, run_id, event.outcome, BEFORE[event.outcome] & set(states)):
-                    raise StoreError("run.not_active", run=run_id)
-                if event.code:
-                    changes |= {"error_code": event.code, "error_values": json.dumps(event.values)}
-        if changes:
-            assigned = ", ".join(f"{column} = :{column}" for column in changes)
-            db.execute(f"UPDATE run SET {assigned} WHERE id = :id", {**changes, "id": run_id})  # noqa: S608
-
     def _set(self, run_id: str, assignment: str, value: object, guard: str = "") -> int:
         self.run(run_id)
         with self._database.write() as db:
             return db.execute(f"UPDATE run SET {assignment} WHERE id = ? {guard}", (value, run_id)).rowcount  # noqa: S608
 
 
-def _run(row: sqlite3.Row) -> Run:
-    values: dict[str, Any] = dict(row)
-    code, details = values.pop("error_code"), values.pop("error_values")
-    try:
-        values["recipe"] = _recipe(values["recipe"])
-        error = None if code is None else (code, json.loads(details or "{}"))
-    except ValueError as wrong:
-        raise StoreError("store.damaged", path=str(values["id"])) from wrong
-    values["deleted"] = values["deleted"] is not None
-    return Run(**values, error=error)
-
-
-@lru_cache(maxsize=256)
-def _recipe(sealed: str) -> Recipe:
-    """Of the same text the same object: pages ask for the same runs again and again."""
-    return Recipe.model_validate_json(durable.unsealed(sealed.encode()))
-
-
-def _where(deleted: bool, states: Collection[State] | None, owner: str | None) -> tuple[str, tuple[str, ...]]:
-    """A condition on rows of runs, and its values."""
-    parts = ["deleted IS NOT NULL" if deleted else "deleted IS NULL"]
-    values: list[str] = []
-    if states is not None:
-        parts.append(f"state IN ({', '.join('?' * len(states))})")
-        values += sorted(states)
-    if owner is not None:
-        parts.append("owner = ?")
-        values.append(owner)
-    return " AND ".join(parts), tuple(values)
-
-
 def _said(edit: Replanned) -> tuple[object, ...]:
     return edit.step, edit.rules, edit.lr
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

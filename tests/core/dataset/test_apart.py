@@ -65,7 +65,7 @@ def test_a_file_that_never_ends_is_listed(
     workspace: Workspace, zipped: Make, pets: Pets, picture: Picture, evil: Evil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evil('while "slow" in name: pass')
-    monkeypatch.setattr(apart, "FILE_SECONDS", 2.0)
+    monkeypatch.setattr(apart, "FILE_SECONDS", 0.5)
     dataset = import_dataset(zipped({**pets(6), "cats/slow.png": picture(70)}), workspace)
     assert skipped(dataset) == [("cats/slow.png", "image.reader_died")]
     assert dataset.counts() == {"cats": 6, "dogs": 6}
@@ -78,7 +78,7 @@ def test_a_slow_disk_is_no_fault_of_a_file_but_one_that_gives_nothing_more_is(
     evil('if "slow" in name: time.sleep(2)')
     files = {**pets(6), "cats/slow.png": picture(70)}
     assert import_dataset(zipped(files), workspace).skipped == ()
-    monkeypatch.setattr(apart, "SILENT_SECONDS", 10.0)
+    monkeypatch.setattr(apart, "SILENT_SECONDS", 5.0)
     evil('if "slow" in name: time.sleep(1000)')
     dataset = import_dataset(zipped({**files, "dogs/more.png": picture(71)}), workspace)
     assert skipped(dataset) == [("cats/slow.png", "image.reader_died")]
