@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import RecipeError, ThawError
 from core.recipe import Recipe
@@ -21,6 +22,7 @@ _REFUSED = "thaw.refused"
 _PAGE = "thaw.page"
 _OPEN = "thaw.run"
 _LANGUAGE = "thaw.language"
+_SPOKEN = "thaw_spoken"
 _MISSING = object()
 
 
@@ -28,7 +30,21 @@ _MISSING = object()
 
 
 def language() -> str:
-    """Code of the language to speak: as the address says, else as switched in this tab, else as the browser asks."""
+    """Code of the language to speak: as the address says, else as switched in this tab, else as the browser asks.
+
+    A page asks for hundreds of words: within one run of its script the answer is kept.
+    """
+    run = get_script_run_ctx(suppress_warning=True)
+    if run is None:
+        return _asked_for()
+    address, known = vars(run).get(_SPOKEN, (None, ""))
+    if address != run.query_string:
+        known = _asked_for()
+        vars(run)[_SPOKEN] = run.query_string, known
+    return str(known)
+
+
+def _asked_for() -> str:
     for chosen in (st.query_params.get(LANGUAGE), st.session_state.get(_LANGUAGE)):
         if chosen in LANGUAGES:
             return str(chosen)
@@ -38,6 +54,8 @@ def language() -> str:
 def speak(code: str) -> None:
     """Switch this tab to a language and write it into the address, so that a link and a reload speak it too."""
     st.session_state[_LANGUAGE] = code
+    if (run := get_script_run_ctx(suppress_warning=True)) is not None:
+        vars(run).pop(_SPOKEN, None)
     if st.query_params.get(LANGUAGE) != code:
         st.query_params[LANGUAGE] = code
 

@@ -97,6 +97,27 @@ def test_a_reload_finds_the_run_in_the_address() -> None:
     assert at.run().text[0].value == "01XYZ"
 
 
+def speaking() -> None:
+    import streamlit as st
+
+    from ui import state
+
+    first = state.language()
+    if st.button("switch", on_click=lambda: state.speak("en")):
+        st.text(f"now {state.language()}")
+    state.speak("zh" if first == "en" else first)
+    st.text(f"{first} {state.language()}")
+
+
+def test_the_language_can_change_in_the_middle_of_a_run_and_by_the_address() -> None:
+    at = AppTest.from_function(speaking).run()
+    assert at.text[0].value == "en zh"
+    assert at.run().text[0].value == "zh zh"
+    assert [text.value for text in at.button[0].click().run().text] == ["now en", "en zh"]
+    at.query_params["lang"] = "en"
+    assert at.run().text[0].value == "en zh"
+
+
 def entering() -> None:
     import streamlit as st
 
