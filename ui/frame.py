@@ -14,6 +14,7 @@ from ui.sign_in import OUT
 from ui.text import percent, plain, set_title, strategy, t
 
 WATCHED = state.key("frame", "watched")
+VERSION = version("thaw")
 
 
 def header() -> None:
@@ -112,4 +113,4 @@ def apology(error: Exception) -> None:
 def footer() -> None:
     """Where everything lies on this machine."""
     if services.keeps():
-        st.caption(t("frame.workspace", path=str(services.workspace().root), version=version("thaw")))
+        st.caption(t("frame.workspace", path=str(services.workspace().root), version=VERSION))

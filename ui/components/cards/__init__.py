@@ -92,7 +92,7 @@ def cards(
     pick = _mount(
         key=key,
         data={
-            "cards": [asdict(item) | {"sort": dict(item.sort)} for item in items],
+            "cards": [{name: getattr(item, name) for name in Card.__slots__} | {"sort": dict(item.sort)} for item in items],
             "chosen": chosen,
             "label": label,
             "tools": asdict(tools) if tools else None,
