@@ -17,6 +17,9 @@ from core import locks
 from core.errors import StoreError
 
 BUSY_SECONDS = 10.0
+CACHE_KIB = 256
+"""Pages that a connection holds in memory; SQLite's own 2,000 KiB are filled by each of them as the list of runs grows, and
+the system keeps the file in memory anyway."""
 THOROUGH_BYTES = 500 * 2**20
 """Up to this size a check compares indexes with tables, too."""
 
@@ -139,6 +142,7 @@ class Database:
         )
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA trusted_schema=OFF")
+        db.execute(f"PRAGMA cache_size={-CACHE_KIB}")
         db.execute("PRAGMA query_only=ON" if read_only else "PRAGMA foreign_keys=ON")
         return db
 

@@ -32,7 +32,7 @@ def run_of(row: sqlite3.Row) -> Run:
     return Run(**values, error=error)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _recipe(sealed: str) -> Recipe:
     """Of the same text the same object: pages ask for the same runs again and again."""
     return Recipe.model_validate_json(durable.unsealed(sealed.encode()))
