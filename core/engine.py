@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,18 +21,17 @@ from core.allocator import give_back
 from core.drive import Train, drive, settled
 from core.errors import StoreError, ThawError
 from core.events import Command, Discard, Ended, Event, Interrupt, Notice, Pause, StepDone, Stop
-from core.history import Curve, History, RunState
+from core.history import Curve, RunState
 from core.recipe import Recipe
 from core.room import check_room
 from core.slot import resolve
 from core.store import ACTIVE, RESUMABLE, Run, RunStore
 from core.threads import set_threads
+from core.views import View, Views
 from core.workspace import Workspace
 
 IDLE_SECONDS = 2.0
 """Between two looks at what other processes have left in the queue."""
-KEPT_VIEWS = 8
-"""Histories of runs that are not at work, kept for those who look at them again."""
 WATCH_SECONDS = 2.0
 """Between two looks at the threads that train."""
 COPY_SECONDS = 60.0
@@ -55,8 +54,7 @@ class Engine:
         self._wake = threading.Condition()
         self._lanes: dict[str, _Lane] = {}
         self._started = self._closing = False
-        self._views: OrderedDict[str, _View] = OrderedDict()
-        self._views_lock = threading.Lock()
+        self._views = Views(store)
         self._unsaid: dict[str, Ended] = {}
         self._watcher: threading.Thread | None = None
         self._over = threading.Event()
@@ -183,16 +181,14 @@ class Engine:
     def curve(self, run_id: str) -> Curve:
         """The points of a run, up to the last step if it runs here. Raises StoreError (`run.unknown`)."""
         state = self.store.run(run_id).state  # first: a run that has ended has written all its points
-        view = self._view(run_id)
-        view.history.curve.done = state not in ACTIVE
-        return view.history.curve
+        curve = self._views.of(run_id).history.curve
+        curve.done = state not in ACTIVE
+        return curve
 
     def state(self, run_id: str) -> RunState:
         """How a run stands. Raises StoreError (`run.unknown`)."""
         state = self.store.run(run_id).state
-        view = self._view(run_id)
-        with view.lock:
-            return view.history.state(state)
+        return self._views.of(run_id).state(state)
 
     def _obey(self, run: Run, command: Command) -> bool:
         """Do to a run that waits what it was told; False if it is not waiting or has begun meanwhile."""
@@ -301,11 +297,11 @@ class Engine:
         run = next((run for run in self._waiting() if self._lane_name(run) == lane.name), None)
         if run is None or slot.is_lost(lane.name) or not self._device_free(lane):
             return False
-        view: _View | None = None
+        view: View | None = None
         try:
             set_threads(interactive=True)  # before torch is imported for the first time
             self._unsaid.pop(run.id, None)  # it was never taken, then: it waits
-            view = self._view(run.id, live=True)
+            view = self._views.of(run.id, live=True)
             lane.pulse.begin(run.id)
             watch = partial(_both, view.feed, lane.hear)
             done = drive(self.store, run.id, train=self._train, watch=watch, asked=lane.take) is not None
@@ -342,27 +338,6 @@ class Engine:
                 self.store.end(run_id, ended, states={"running"})
                 del self._unsaid[run_id]
 
-    # --- views
-
-    def _view(self, run_id: str, *, live: bool = False) -> "_View":
-        """The history of a run, up to its newest event."""
-        with self._views_lock:
-            view = self._views.get(run_id)
-            if view is None:
-                self.store.run(run_id)
-                view = self._views[run_id] = _View()
-            self._views.move_to_end(run_id)
-            idle = [key for key, kept in self._views.items() if not kept.live and key != run_id]
-            for key in idle[: max(len(self._views) - KEPT_VIEWS, 0)]:
-                del self._views[key]
-        with view.lock:
-            if not view.live:
-                for seq, entry in self.store.history(run_id, view.seq):
-                    view.history.feed(entry)
-                    view.seq = seq
-                view.live = live
-        return view
-
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -398,25 +373,6 @@ class _Lane:
 
     def take(self) -> Sequence[Command]:
         return [self.asked.popleft()] if self.asked else ()
-
-
-@dataclass(eq=False)
-class _View:
-    """A run's history in memory. While it is live the engine feeds it, else it is brought up to date from the store."""
-
-    history: History = field(default_factory=History)
-    seq: int = 0
-    live: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def feed(self, event: Event) -> None:
-        with self.lock:
-            self.history.feed(event)
-
-    def rest(self, seq: int) -> None:
-        """No longer live; all up to `seq` is known."""
-        with self.lock:
-            self.live, self.seq = False, seq
 
 
 def _both(first: Callable[[Event], None], second: Callable[[Event], None], event: Event) -> None:

@@ -49,6 +49,7 @@ FLOORS = {
     "table": 5,
     "turns": 5,
     "store": 6,
+    "views": 7,
     "history": 6,
     "narrator": 7,
     "plan": 4,

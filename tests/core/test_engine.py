@@ -460,7 +460,7 @@ def test_the_curve_of_a_live_run_is_there_before_it_is_on_the_disk(house: House,
     house.step(3)
     house.until(run_id, "finished")
     curve = house.engine.curve(run_id)
-    wait(lambda: not house.engine._views[run_id].live, "still live")
+    wait(lambda: not house.engine._views.of(run_id).live, "still live")
     assert curve.done
     steps = [event.step for _, event in house.store.events(run_id) if isinstance(event, StepDone)]
     assert house.engine.curve(run_id).since(-1, "")["rev"] == len(steps)
@@ -481,14 +481,6 @@ def test_the_curve_of_a_run_in_another_process_grows_as_it_is_written(house: Hou
     assert (curve.rev, curve.done) == (2, True)
     assert house.engine.state(run.id).state == "finished"
     other.close()
-
-
-def test_views_of_old_runs_do_not_pile_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT_VIEWS", 2)
-    ids = [house.store.create(Recipe()).id for _ in range(5)]
-    for run_id in ids:
-        house.engine.state(run_id)
-    assert list(house.engine._views) == ids[-2:]
 
 
 def test_an_unknown_run_is_named(house: House) -> None:
