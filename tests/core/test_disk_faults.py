@@ -148,13 +148,6 @@ def spoil(dataset: Dataset) -> None:
     dataset.path(dataset.items[0]).unlink(missing_ok=True)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RunStore]:
-    store = RunStore(open_workspace(tmp_path))
-    yield store
-    store.close()
-
-
 def steps(first: int) -> list[StepDone]:
     return [StepDone(step=first + n, epoch=1, loss=1 / (first + n), correct=0, images=1, lr=0.1) for n in range(300)]
 

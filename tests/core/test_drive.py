@@ -27,16 +27,9 @@ from core.events import (
 )
 from core.recipe import Recipe
 from core.store import RunStore
-from core.workspace import Workspace, open_workspace
+from core.workspace import Workspace
 
 Talk = Generator[Event, Command | None, None]
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    store = RunStore(open_workspace(tmp_path))
-    yield store
-    store.close()
 
 
 def step(number: int) -> StepDone:

@@ -1,23 +1,12 @@
 """A report tells what the run did, from the rows that it left."""
 
 import json
-from pathlib import Path
-
-import pytest
 
 from core import events
 from core.events import ClassScore, Ended, EpochDone, GroupInfo, Notice, Preparing, Scores, Started, StepDone
 from core.recipe import Recipe
 from core.report import report
 from core.store import RunStore
-from core.workspace import open_workspace
-
-
-@pytest.fixture
-def store(tmp_path: Path):
-    store = RunStore(open_workspace(tmp_path))
-    yield store
-    store.close()
 
 
 def started(clock: float, at: int = 0) -> Started:

@@ -26,18 +26,6 @@ from core.store import BEFORE, STATES, RunStore, State, checked_id, new_id
 from core.workspace import Workspace, open_workspace
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path)
-
-
-@pytest.fixture
-def store(workspace: Workspace):
-    store = RunStore(workspace)
-    yield store
-    store.close()
-
-
 def step(number: int, loss: float | None = 0.5) -> StepDone:
     return StepDone(step=number, epoch=1, loss=loss, correct=3, images=8, lr=0.001 / number, clock=number / 3)
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,6 @@ from core.events import Ended, EpochDone, StepDone
 from core.recipe import Recipe
 from core.run import BEFORE, Run
 from core.store import RunStore
-from core.workspace import open_workspace
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RunStore]:
-    store = RunStore(open_workspace(tmp_path / "w"))
-    yield store
-    store.close()
 
 
 @pytest.fixture

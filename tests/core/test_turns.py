@@ -2,23 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from core import turns
 from core.recipe import Recipe
 from core.store import RunStore
-from core.workspace import open_workspace
 
 OWNERS = ("ann", "ann", "ben", "ben")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RunStore]:
-    store = RunStore(open_workspace(tmp_path / "w"))
-    yield store
-    store.close()
 
 
 @pytest.fixture

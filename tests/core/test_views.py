@@ -1,8 +1,5 @@
 """What runs have said: fed while they are at work, read from the store else, and few of it in memory."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from core import views
@@ -11,14 +8,6 @@ from core.events import Ended, StepDone
 from core.recipe import Recipe
 from core.store import RunStore
 from core.views import Views
-from core.workspace import open_workspace
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[RunStore]:
-    store = RunStore(open_workspace(tmp_path / "w"))
-    yield store
-    store.close()
 
 
 def step(number: int) -> StepDone:
