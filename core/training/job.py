@@ -382,10 +382,11 @@ class Job:
             figures = self._task.figures(logits, self.material.val.labels.numpy())
             film = pictured(logits, self._film, self.material, epoch=place.epoch, step=place.step)
         if figures is None:  # nothing to judge by: what has learned longer counts as better
-            value, loss = float(place.step), 0.0
+            self._improved = place.judge(float(place.step), 0.0)
+        elif recipe.metric == "loss":
+            self._improved = place.judge(-figures.loss, figures.loss)
         else:
-            value, loss = getattr(figures, recipe.metric), figures.loss
-        self._improved = place.judge(-value if recipe.metric == "loss" and figures else value, loss)
+            self._improved = place.judge(getattr(figures, recipe.metric), figures.loss, len(self.material.val))
         done = EpochDone(
             epoch=place.epoch,
             step=place.step,

@@ -30,6 +30,8 @@ class Place:
     """Of the recipe's metric, turned so that more is better."""
     best_loss: float = math.inf
     """Validation loss of the best epoch."""
+    highest: float = -math.inf
+    """Value of any epoch so far, the best one or not."""
     best_file: str = ""
     stale: int = 0
     """Epochs without gain in the metric."""
@@ -45,14 +47,17 @@ class Place:
         """The epoch of the last step; 0 before the first."""
         return self.epoch if self.offset else self.epoch - 1
 
-    def judge(self, value: float, loss: float) -> bool:
+    def judge(self, value: float, loss: float, images: int = 0) -> bool:
         """Is the epoch at work the best so far? By higher `value`; of equals by lower validation `loss`; else the first is.
 
-        A small validation split gives equal accuracies often, and the loss still sees a difference. Patience counts epochs
-        without gain in the value itself.
+        Where `value` is a share of so many `images`, all within one standard error of the highest so far count as equal
+        (the rule of Breiman, Friedman, Olshen and Stone, 1984): a hundred images cannot tell 93 % from 91 %, and whoever
+        believes them keeps a lucky early epoch. Patience counts epochs without gain in the value itself.
         """
-        gained = value > self.best_value
-        better = gained or (value == self.best_value and loss < self.best_loss)
+        gained = value > max(self.highest, self.best_value)
+        self.highest = max(self.highest, self.best_value, value)
+        least = self.highest - (math.sqrt(self.highest * (1 - self.highest) / images) if images else 0.0)
+        better = value >= least and (loss < self.best_loss or self.best_value < least)
         self.stale = 0 if gained else self.stale + 1
         if better:
             self.best_epoch, self.best_value, self.best_loss = self.epoch, value, loss

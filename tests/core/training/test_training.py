@@ -374,7 +374,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def judge_as(*verdicts: bool) -> None:
         given = iter(verdicts)
 
-        def judge(place: Place, value: float, loss: float) -> bool:
+        def judge(place: Place, value: float, loss: float, images: int = 0) -> bool:
             if best := next(given):
                 place.best_epoch = place.epoch
             return best
