@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.dataset import DEMOS, delete_dataset, import_dataset, list_datasets, open_dataset, publishing
+from core.dataset import DEMOS, delete_dataset, drawn, import_dataset, list_datasets, open_dataset, publishing
 from core.errors import DataError
 from core.workspace import Workspace
 
@@ -116,3 +116,16 @@ def test_a_deleted_demo_comes_back(workspace: Workspace) -> None:
     delete_dataset(workspace, first.id)
     assert not first.folder.exists()
     assert open_dataset(workspace, "demo:digits") == first
+
+
+@pytest.mark.usefixtures("few_digits")
+def test_only_a_whole_demo_of_this_version_counts_as_drawn(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn(workspace, "demo:digits") is None
+    made = open_dataset(workspace, "demo:digits")
+    assert drawn(workspace, "demo:digits") == made
+    assert drawn(workspace, "demo:nothing") is None
+    made.path(made.items[0]).rename(workspace.root / "away")
+    assert drawn(workspace, "demo:digits") is None
+    (workspace.root / "away").rename(made.path(made.items[0]))
+    monkeypatch.setitem(DEMOS, "digits", replace(DEMOS["digits"], version="another"))
+    assert drawn(workspace, "demo:digits") is None
