@@ -10,9 +10,10 @@ import json
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -74,22 +75,22 @@ def empty_bin() -> None:
 
 def with_model(also: str | None = None) -> list[Run]:
     """The newest runs that have a tested model, newest first, and the run `also` if it has one."""
-    found = services.runs(states=WITH_MODEL, many=MOST_OFFERED)
-    return _with(found, [also] if also else [], lambda run: run.state in WITH_MODEL)
+    asked = find(also)
+    more = [asked] if asked is not None and asked.state in WITH_MODEL and not asked.deleted else []
+    return _newest_first([*services.runs(states=WITH_MODEL, many=MOST_OFFERED), *more])
 
 
 def to_try(also: str | None = None) -> list[Run]:
     """The same, and the newest of those of which a moment was kept."""
-    kept = sorted({file.parent.name for file in services.workspace().runs.glob("*/kept-*.safetensors")})
-    return _with(with_model(also), kept[-MOST_OFFERED:], lambda run: True)
+    kept = sorted({file.parent.name for file in services.workspace().runs.glob("*/kept-*.safetensors")}, reverse=True)
+    there = (run for run in map(find, kept) if run is not None and not run.deleted)
+    return _newest_first([*with_model(also), *islice(there, MOST_OFFERED)])
 
 
-def _with(found: list[Run], more: Sequence[str], fits: Callable[[Run], bool]) -> list[Run]:
-    """`found` and those of the runs `more` that are not in the bin and fit, newest first."""
-    by_id = {run.id: run for run in found}
-    asked = (find(one) for one in more if one not in by_id)
-    by_id |= {run.id: run for run in asked if run is not None and not run.deleted and fits(run)}
-    return [by_id[one] for one in sorted(by_id, reverse=True)]  # ids begin with their time
+def _newest_first(runs: Sequence[Run]) -> list[Run]:
+    """Each once. Ids begin with their time."""
+    by_id = {run.id: run for run in runs}
+    return [by_id[one] for one in sorted(by_id, reverse=True)]
 
 
 def find(run_id: str | None) -> Run | None:
