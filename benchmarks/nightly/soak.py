@@ -22,8 +22,9 @@ from core.store import RunStore
 from core.workspace import Workspace
 
 SECONDS, RUNS, SESSIONS, KILLS, UPLOADS = 3600, 500, 30, 100, 200
-WARM = 0.3
-"""Share of the time that is warm-up."""
+WARM = 0.5
+"""Share of the time that is warm-up: until then fills what keeps the last few of something (jobs, recipes, sets, pages of the
+database), and the heap finds its shape."""
 MOST_SLOPE = 1.0
 """MB an hour after warm-up, judged from half an hour on."""
 JUDGED_SECONDS = 1800
