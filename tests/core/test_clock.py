@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core import recovery, rescue
+from core import recovery, rescue, table
 from core import run as runs
-from core import store as stores
 from core.database import Database
 from core.drive import drive
 from core.events import Ended, StepDone
@@ -30,7 +29,7 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz=None):
             return datetime.now(tz) + timedelta(days=next(days))
 
-    for module in (stores, recovery, rescue):
+    for module in (table, recovery, rescue):
         monkeypatch.setattr(module, "datetime", Jumping)
     monkeypatch.setattr(runs.time, "time", lambda: Jumping.now(UTC).timestamp())
 
