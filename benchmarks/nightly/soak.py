@@ -22,9 +22,8 @@ from core.store import RunStore
 from core.workspace import Workspace
 
 SECONDS, RUNS, SESSIONS, KILLS, UPLOADS = 3600, 500, 30, 100, 200
-WARM = 0.5
-"""Share of the time that is warm-up: until then what keeps the last few of something (jobs, recipes, sets, pages of the
-database) fills, and the heap finds its shape."""
+WARM = 0.3
+"""Share of the time that is warm-up."""
 MOST_SLOPE = 1.0
 """MB an hour after warm-up, judged from half an hour on."""
 JUDGED_SECONDS = 1800
