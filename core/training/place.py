@@ -50,9 +50,10 @@ class Place:
     def judge(self, value: float, loss: float, images: int = 0) -> bool:
         """Is the epoch at work the best so far? By higher `value`; of equals by lower validation `loss`; else the first is.
 
-        Where `value` is a share of so many `images` (macro-F1 is taken for one), all within one standard error of the highest
-        so far count as equal (the rule of Breiman, Friedman, Olshen and Stone, 1984): a hundred images cannot tell 93 % from
-        91 %, and whoever believes them keeps a lucky early epoch. Patience counts epochs without gain in the value itself.
+        Where `value` is a share of so many `images` (macro-F1 is taken for one), all within one standard error of the
+        highest so far count as equal (the rule of Breiman, Friedman, Olshen and Stone, 1984): a hundred images cannot tell
+        93 % from 91 %, and whoever believes them keeps a lucky early epoch. Patience counts epochs without gain in the value
+        itself.
         """
         gained = value > max(self.highest, self.best_value)
         self.highest = max(self.highest, self.best_value, value)

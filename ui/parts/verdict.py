@@ -42,7 +42,6 @@ def _figures(tested: Tested, right: int) -> None:
         t("results.accuracy"),
         percent(scores.accuracy),
         delta=t("results.points", points=f"{gain:+.1f}"),
-        delta_description=t("results.over_blind"),
         border=True,
         help=t("results.accuracy.help"),
         height="stretch",
