@@ -1,0 +1,101 @@
+"""Mutation: what must not lose anything, or let anybody in, is changed in one place at a time; its tests must notice.
+
+Needs the package `mutmut`, which nothing else here does: `uv run --with mutmut python -m benchmarks.nightly --only mutation`.
+A change that makes a test hang counts as noticed. Some changes are none (another spelling of the same thing), so not all of
+them can be.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.nightly.nursery import ROOT
+from benchmarks.nightly.proof import Proof
+
+LEAST = 80.0
+"""Per cent of the changes that are noticed."""
+UNSEEN = {0: "survived", 33: "no test", 5: "no test", -11: "crashed"}
+"""Exit codes of tests that have not noticed; every other one has."""
+LEFT_OUT = (".git", ".venv", "__pycache__", ".*_cache", "mutants", ".hypothesis")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that are changed, and the tests that should notice."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+PARTS = {
+    "store": Part(
+        ("core/store.py", "core/table.py", "core/turns.py", "core/database.py", "core/recovery.py"),
+        tuple(f"tests/core/test_{name}.py" for name in ("store", "table", "turns", "database", "recovery")),
+    ),
+    "checkpoint": Part(
+        ("core/checkpoint.py",),
+        tuple(f"tests/core/test_{name}.py" for name in ("checkpoint", "disk_faults", "room")),
+    ),
+    "import": Part(
+        (
+            *(f"core/dataset/{name}.py" for name in ("names", "layout", "source", "table", "taking", "splits")),
+            "core/dataset/quarantine.py",
+            "core/images.py",
+        ),
+        (
+            *(f"tests/core/dataset/test_{name}.py" for name in ("names", "layout", "source", "table", "taking", "splits")),
+            "tests/core/dataset/test_quarantine.py",
+            "tests/core/dataset/test_importing.py",
+            "tests/core/test_images.py",
+        ),
+    ),
+    "gate": Part(
+        ("core/gate/*.py", "ui/gate.py", "ui/middleware.py", "ui/hosts.py"),
+        ("tests/core/gate", "tests/ui/test_gate.py", "tests/ui/test_hosts.py", "tests/ui/test_routes.py"),
+    ),
+}  # fmt: skip
+
+
+def prove(scale: float, seed: int, folder: Path) -> Proof:
+    """Once, whatever the scale and the seed."""
+    proof = Proof("mutation", {})
+    if find_spec("mutmut") is None:
+        proof.faults.append("the package mutmut is not installed")
+        return proof
+    for name, part in PARTS.items():
+        _judge(name, part, folder / name, proof)
+    return proof
+
+
+def _judge(name: str, part: Part, place: Path, proof: Proof) -> None:
+    shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    settings = {
+        "source_paths": ["core", "ui"],
+        "only_mutate": list(part.files),
+        "also_copy": ["assets", "benchmarks"],
+        "pytest_add_cli_args": ["-n", "0", "-p", "no:cacheprovider"],
+        "pytest_add_cli_args_test_selection": list(part.tests),
+        "process_isolation": "forkserver",
+    }
+    with (place / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[tool.mutmut]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1)]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    found = Counter[str]()
+    for file in (place / "mutants").rglob("*.meta"):
+        codes = json.loads(file.read_text("utf-8"))["exit_code_by_key"].values()
+        found.update("not tried" if code is None else UNSEEN.get(code, "noticed") for code in codes)
+    tried = found.total() - found["not tried"]
+    if done.returncode or not tried or found["not tried"]:
+        proof.faults.append(f"{name}: {dict(found)}, ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+        return
+    score = 100 * found["noticed"] / tried
+    proof.figures[name] = [tried, round(score, 1)]
+    if score < LEAST:
+        proof.faults.append(f"{name}: {score:.1f} % of {tried} changes are noticed, not {LEAST:g} %")
