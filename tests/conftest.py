@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +21,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from core.allocator import keep_freed  # noqa: E402  threads first
 
 keep_freed()
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a test that others slow down has not failed
+hypothesis.settings.load_profile("untimed")
 
 LONG = (
     "browser/test_main_road.py",

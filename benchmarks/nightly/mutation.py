@@ -1,6 +1,7 @@
 """Mutation: what must not lose anything, or let anybody in, is changed in one place at a time; its tests must notice.
 
-Needs the package `mutmut`, which nothing else here does: `uv run --with mutmut python -m benchmarks.nightly --only mutation`.
+Needs the package `mutmut`, which nothing else here does: `uv run --with mutmut python -m benchmarks.nightly --only
+mutation`.
 A change that makes a test hang counts as noticed. Some changes are none (another spelling of the same thing), so not all of
 them can be.
 """

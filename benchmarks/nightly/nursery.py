@@ -128,13 +128,13 @@ def _live(pipe: int, workspace: str, run_id: str, save_seconds: float) -> None:
     from core import checkpoint
     from core.drive import drive
     from core.store import RunStore
-    from core.training import job
+    from core.training import shelf
     from core.workspace import open_workspace
 
     def say(word: str, *values: object) -> None:
         os.write(pipe, json.dumps([word, *values]).encode() + b"\n")
 
-    job.SAVE_SECONDS = save_seconds
+    shelf.SAVE_SECONDS = save_seconds
     save = checkpoint.save
 
     def telling(path: Path, *given: Any, **named: Any) -> Any:

@@ -34,10 +34,11 @@ from core.events import (
 from core.model import save_model
 from core.recipe import Recipe
 from core.training.answers import write_answers
-from core.training.job import START_FILE, Job
+from core.training.job import Job
 from core.training.moment import keep
 from core.training.opening import opened
 from core.training.place import Place
+from core.training.shelf import START_FILE
 from core.workspace import Workspace
 
 MODEL_FILE = "model.safetensors"
@@ -178,7 +179,7 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
                     break
                 if job.save_due:
                     yield job.save(desk.clock())
-                    job.prune()
+                    job.shelf.prune()
         if not desk.leaving and job.place.images:
             yield from _close_epoch(job, desk)
 
@@ -212,7 +213,7 @@ def _close_epoch(job: Job, desk: Desk) -> Iterator[Event]:
             return
     yield from job.close_epoch(outputs)
     yield job.save(desk.clock())
-    job.prune()
+    job.shelf.prune()
 
 
 def _leave(job: Job, desk: Desk) -> Iterator[Event]:
@@ -223,7 +224,7 @@ def _leave(job: Job, desk: Desk) -> Iterator[Event]:
     yield from _amend(job, desk)  # what was acknowledged is not lost
     if job.unsaved:
         yield job.save(desk.clock())
-        job.prune()
+        job.shelf.prune()
 
 
 def _wipe(folder: Path) -> None:
@@ -277,7 +278,7 @@ def _lost(known: ThawError, job: Job | None) -> ThawError:
     """Use the device of `known` no more; says from where the run of `job` goes on without it."""
     device = str(known.values["device"])
     slot.lose(device)
-    return TrainingError("training.device_failed", device=device, step=job.saved_step) if job else known
+    return TrainingError("training.device_failed", device=device, step=job.shelf.saved_step) if job else known
 
 
 def explained(error: Exception, recipe: Recipe, job: Job | None) -> ThawError | None:

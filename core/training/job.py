@@ -50,11 +50,10 @@ from core.training.frozen import Frozen
 from core.training.learner import Learner, Stepped
 from core.training.material import Material, Part, resident
 from core.training.place import Place
+from core.training.shelf import Shelf
 from core.words import Value
 from core.workspace import Workspace
 
-SAVE_SECONDS = 300.0
-"""A checkpoint is at most this old: what a power cut can cost."""
 READ_AFTER = 16
 """Steps whose figures stay on a GPU before they are read together: reading one waits for everything before it."""
 MEASURED_A_EPOCH = 4
@@ -65,8 +64,6 @@ PASSED_OVER = 3
 """Steps in a row that may be passed over because loss or gradients were no numbers: one more ends the run."""
 MANY_STEPS = 100
 """A trial step more costs a run of so many at most a hundredth."""
-START_FILE = "start.ckpt"
-"""Weights and statistics that no checkpoint of the run repeats."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +109,7 @@ class Job:
         self._frozen = Frozen(learner, material, workspace)
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
         self._unread: list[_Unread] = []
-        self._saved_step = 0
-        self._saved_at = time.monotonic()
-        self._kept: tuple[tuple[str, str], ...] = ()
-        """The newest two checkpoints, and which one was the best when each was written."""
+        self.shelf = Shelf(folder)
         self._improved = False
 
     # where it is
@@ -143,20 +137,14 @@ class Job:
         )
 
     @property
-    def saved_step(self) -> int:
-        """Steps in the last checkpoint, from which a continuation begins; 0 if there is none."""
-        return self._saved_step
-
-    @property
     def unsaved(self) -> bool:
         """Steps were made since the last checkpoint."""
-        return self.place.step != self._saved_step
+        return self.place.step != self.shelf.saved_step
 
     @property
     def save_due(self) -> bool:
         """The last checkpoint is old, and the end of the epoch will not bring the next one at once."""
-        old = time.monotonic() - self._saved_at >= SAVE_SECONDS
-        return old and self.unsaved and self.place.offset < self.steps_per_epoch
+        return self.shelf.old and self.unsaved and self.place.offset < self.steps_per_epoch
 
     def started(self) -> Started:
         """What is about to happen."""
@@ -413,23 +401,16 @@ class Job:
         place, best = self.place, self._improved
         if not self.learner.finite():
             raise TrainingError("training.not_finite", step=place.step, lr=self.rate())
-        name = checkpoint.free_name(self.folder, place.step)
+        name = self.shelf.free_name(place.step)
         if best:
             place.best_file = name
-        self._keep_start()
-        written = checkpoint.save(
-            self.folder / name, self.state(), {"step": place.step, "clock": clock, "epoch": place.reached, "best": best}
+        if self.recipe.weights not in ("bundled", "pretrained"):
+            self.shelf.keep_start(self.learner)
+        saved = self.shelf.put(
+            name, self.state(), step=place.step, epoch=place.reached, clock=clock, best=best, best_file=place.best_file
         )
-        self._kept = (*self._kept[-1:], (name, place.best_file))
-        self._saved_step, self._saved_at, self._improved = place.step, time.monotonic(), False
-        return Saved(
-            step=place.step,
-            epoch=place.reached,
-            file=name,
-            sha256=written.sha256,
-            size_bytes=written.size_bytes,
-            best=best,
-        )
+        self._improved = False
+        return saved
 
     def go_on(self, state: dict[str, Any], name: str) -> None:
         """Stand where the checkpoint `name` with `state` was written, its amendments included.
@@ -442,30 +423,9 @@ class Job:
         self.plan = plan(self._tree, self.recipe.rules, state["planned_epoch"])
         self.learner.replan(self.plan)
         self._planned_epoch = state["planned_epoch"]
-        self._find_start(state, name)
+        self.shelf.find_start(state, name, self.learner, self.recipe.backbone)
         self.learner.load(state)
-        self._saved_step, self._kept = self.place.step, ((name, self.place.best_file),)
-
-    def _keep_start(self) -> None:
-        """Checkpoints do not repeat what never changes; where it cannot be had again it is written once."""
-        file = self.folder / START_FILE
-        rest = {} if self.recipe.weights in ("bundled", "pretrained") or file.exists() else self.learner.untouched()
-        if rest:
-            checkpoint.save(file, {"model": rest})
-
-    def _find_start(self, state: dict[str, Any], name: str) -> None:
-        """Have at hand what the checkpoint `name` does not repeat. Raises CheckpointError (`checkpoint.other_weights`)."""
-        learner, file = self.learner, self.folder / START_FILE
-        learner.touch(state["model"])
-        wanted = state.get("untouched", learner.untouched_digest())
-        if learner.untouched_digest() != wanted and file.exists():
-            learner.begin_with(checkpoint.load(file)["model"])
-        if learner.untouched_digest() != wanted:
-            raise CheckpointError("checkpoint.other_weights", name=name, backbone=self.recipe.backbone)
-
-    def prune(self) -> None:
-        """Delete every checkpoint but the newest two and the best of each. To be called once the newest is on record."""
-        checkpoint.prune(self.folder, {name for kept in self._kept for name in kept})
+        self.shelf.go_on(name, self.place.step, self.place.best_file)
 
     def state(self) -> dict[str, Any]:
         """Everything a continuation needs, and what it compares itself with."""

@@ -383,7 +383,7 @@ def test_a_thumbnail_fits_keeps_its_proportions_is_never_enlarged_and_carries_no
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), format=st.sampled_from(["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"]))
 def test_damaged_files_give_pixels_or_a_reason_and_never_another_error(data: st.DataObject, format: str) -> None:
     raw = bytearray(encoded(photo(48, 40), format))
@@ -393,7 +393,7 @@ def test_damaged_files_give_pixels_or_a_reason_and_never_another_error(data: st.
     assert pixels.startswith("image.") if isinstance(pixels, str) else pixels.shape == (16, 16, 3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=300), st.text(min_size=1))
 def test_any_bytes_and_any_name_are_refused_with_the_name_in_the_sentence(data: bytes, name: str) -> None:
     with pytest.raises(DataError) as caught:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.layers import Block, LayerTree, Parameter, within
@@ -112,7 +112,6 @@ def blocks(draw: st.DrawFn, path: str = "", depth: int = 0) -> Block:
     )
 
 
-@settings(deadline=None)
 @given(blocks(), st.data())
 def test_a_tree_comes_back_from_json_as_it_was(root: Block, data: st.DataObject) -> None:
     head = data.draw(st.sampled_from([block.path for block in root.walk()]))
@@ -122,7 +121,6 @@ def test_a_tree_comes_back_from_json_as_it_was(root: Block, data: st.DataObject)
     assert list(back.blocks()) == list(made.blocks())
 
 
-@settings(deadline=None)
 @given(blocks(), st.data())
 def test_every_parameter_is_below_one_row_or_belongs_to_an_opened_container(root: Block, data: st.DataObject) -> None:
     made = LayerTree("net", root, data.draw(st.sampled_from([block.path for block in root.walk()])))
@@ -133,7 +131,6 @@ def test_every_parameter_is_below_one_row_or_belongs_to_an_opened_container(root
     assert all(any(within(row.path, block.path) for row in made.rows) for block in opened if block.children)
 
 
-@settings(deadline=None)
 @given(blocks(), st.data())
 def test_stages_hold_rows_in_order_each_once(root: Block, data: st.DataObject) -> None:
     made = LayerTree("net", root, data.draw(st.sampled_from([block.path for block in root.walk()])))

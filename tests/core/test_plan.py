@@ -1,7 +1,7 @@
 """Rules mean what the nearest ancestor says, every parameter lands at one place, and what is held is frozen throughout."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RecipeError
@@ -135,7 +135,6 @@ def trees(draw: st.DrawFn) -> LayerTree:
     return LayerTree("random", block("", 0), "")
 
 
-@settings(deadline=None)
 @given(trees(), st.data())
 def test_random_rules_mean_what_the_nearest_ancestor_says(tree: LayerTree, data: st.DataObject) -> None:
     every = {p.name: p for p in tree.root.all_parameters()}

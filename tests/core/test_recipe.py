@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -34,7 +34,6 @@ def test_a_recipe_comes_back_from_its_json_as_it_was() -> None:
     assert "\n" not in made.to_json()
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         Recipe,

@@ -469,7 +469,6 @@ def test_any_order_of_claims_outcomes_and_crashes_keeps_the_promises(tmp_path: P
     quick = settings(
         max_examples=60,
         stateful_step_count=15,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -389,7 +389,7 @@ LABELS = st.text(st.characters(exclude_characters="/\\\0:", exclude_categories=[
 )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(labels=st.lists(LABELS, min_size=2, max_size=4, unique=True))
 def test_any_class_names_survive_and_every_written_file_is_named_by_its_hash(
     tmp_path_factory: pytest.TempPathFactory, picture: Picture, labels: list[str]

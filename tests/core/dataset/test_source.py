@@ -295,7 +295,7 @@ def test_a_folder_with_names_that_are_no_utf_8_is_read(tmp_path: Path) -> None:
     assert all(name.encode() for name in texts)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40),
@@ -320,7 +320,7 @@ def test_whatever_the_names_every_entry_is_listed_ignored_or_refused(tmp_path: P
         assert listed + sum(1 for name in names if ignored(name.replace("\\", "/"))) >= len(set(names))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 10_000), value=st.integers(0, 255), cut=st.booleans())
 def test_a_damaged_archive_is_refused_or_its_files_are(zipped: Zipped, at: int, value: int, cut: bool) -> None:
     path = zipped({"a.jpg": b"A" * 50, "b/c.jpg": b"B" * 50, "漢.jpg": b"C" * 50}, compression=zipfile.ZIP_DEFLATED)

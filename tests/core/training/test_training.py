@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import core.training.job
 from core import checkpoint
 from core.backbones import build, layer_tree
 from core.checkpoint import checkpoints
@@ -38,6 +37,7 @@ from core.model import load_model
 from core.plan import plan
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.strategies import apply_strategy
+from core.training import shelf, train
 from core.training.job import Job, versions
 from core.training.learner import Learner
 from core.training.place import Place
@@ -185,7 +185,7 @@ def test_long_epochs_are_saved_on_their_way_and_old_checkpoints_go(
     run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(recipe, "plain")
-    monkeypatch.setattr(core.training.job, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(shelf, "SAVE_SECONDS", 0.0)
     seen: list[set[str]] = []
 
     def told(event: Event) -> None:
@@ -345,7 +345,7 @@ def test_closing_the_generator_ends_its_thread(workspace, recipe: Recipe, tmp_pa
         raise DataError("data.cancelled")
 
     monkeypatch.setattr("core.training.material.load_pixels", slow)
-    events = core.training.train(recipe, workspace=workspace, folder=tmp_path / "run")
+    events = train(recipe, workspace=workspace, folder=tmp_path / "run")
     next(events)
     before = threading.active_count()
     events.close()
