@@ -1,9 +1,12 @@
 """A checkpoint is on the disk whole or not at all, says when it is not what was saved, and never runs code."""
 
 import errno
+import json
 import os
 import pickle
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -111,6 +114,47 @@ def test_a_cut_file_a_wrong_hash_and_a_missing_one_are_told_apart(tmp_path: Path
     assert caught.value.code == "checkpoint.missing"
 
 
+def test_a_file_that_is_gone_is_named_though_its_manifest_lies_there(tmp_path: Path) -> None:
+    path = put(tmp_path, 1)
+    hashed = checkpoint.read_manifest(path)["sha256"]
+    path.unlink()
+    for sha256 in (None, hashed):
+        with pytest.raises(CheckpointError) as caught:
+            load(path, sha256)
+        assert (caught.value.code, caught.value.values) == ("checkpoint.missing", {"name": path.name})
+
+
+def test_a_manifest_without_a_hash_vouches_for_nothing(tmp_path: Path) -> None:
+    path = put(tmp_path, 1)
+    manifest_of(path).write_text("{}")
+    with pytest.raises(CheckpointError) as caught:
+        load(path)
+    assert (caught.value.code, caught.value.values) == ("checkpoint.damaged", {"name": path.name})
+
+
+def test_a_manifest_that_does_not_say_where_it_belongs_is_believed(tmp_path: Path) -> None:
+    path = put(tmp_path, 1)
+    said = json.loads(manifest_of(path).read_text())
+    manifest_of(path).write_text(json.dumps({key: said[key] for key in ("format", "sha256", "size_bytes")}))
+    assert load(path)["numbers"][0] == 1
+
+
+def test_nothing_is_begun_that_would_not_leave_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    megabyte = torch.zeros(2**18)
+    document = {"nested": [{"one": megabyte}, [megabyte]], "half": megabyte.half()}
+    need = int(checkpoint.ROOM * 2.5 * 2**20) + checkpoint.RESERVE_BYTES
+    free = need - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    path = tmp_path / "step-00000001.ckpt"
+    with pytest.raises(CheckpointError) as caught:
+        save(path, document)
+    reason = os.strerror(errno.ENOSPC)
+    assert (caught.value.code, caught.value.values) == ("checkpoint.disk_full", {"folder": str(tmp_path), "reason": reason})
+    assert list(tmp_path.iterdir()) == []
+    free = need
+    assert save(path, document).file == path.name
+
+
 def test_a_disk_that_does_not_give_it_back_now_is_told_from_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, 1)
     opens = Path.open
@@ -127,7 +171,8 @@ def test_a_disk_that_does_not_give_it_back_now_is_told_from_damage(tmp_path: Pat
         failing(name)
         with pytest.raises(CheckpointError) as caught:
             load(path)
-        assert (caught.value.code, caught.value.values["reason"]) == ("checkpoint.unreadable", "Input/output error")
+        assert caught.value.code == "checkpoint.unreadable"
+        assert caught.value.values == {"name": path.name, "reason": "Input/output error"}
     monkeypatch.undo()
     assert same({key: value for key, value in load(path).items() if key != "format"}, state(1))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core import durable, rescue
+from core import durable, recovery, rescue
 from core.database import Database
 from core.errors import StoreError
 from core.events import Ended, Notice, Saved, StepDone
@@ -177,6 +177,41 @@ def test_without_a_copy_the_folders_alone_tell(workspace: Workspace) -> None:
     store.close()
 
 
+def test_a_run_found_in_its_folder_belongs_to_whom_it_did_and_is_called_and_dated_as_it_was(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    run = store.create(Recipe(name="Blätter 叶"), owner="ann")
+    assert "Blätter 叶" in (store.folder(run.id) / "run.json").read_text("utf-8"), "a person can read it"
+    before = store.run(run.id)
+    store.close()
+    workspace.database.unlink()
+    store = RunStore(workspace)
+    now = store.run(run.id)
+    assert (now.owner, now.name, now.created, now.recipe) == ("ann", before.name, before.created, before.recipe)
+    assert now.state == "paused", "without a checkpoint it begins anew"
+    assert now.ended is not None
+    assert datetime.fromisoformat(now.ended).utcoffset() == timedelta(0)
+    store.close()
+
+
+def test_a_folder_that_tells_nonsense_keeps_no_other_from_being_found(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    runs = [store.create(Recipe(name=str(number))) for number in range(9)]
+    store.close()
+    workspace.database.unlink()
+    files = [workspace.runs / run.id / "run.json" for run in runs]
+    about = json.loads(files[0].read_text("utf-8"))
+    nonsense = (b"{", b"\xff", b"[]", b"{}", b"[" * 100_000, json.dumps({**about, "recipe": {"epochs": "many"}}).encode())
+    for file, told in zip(files, nonsense, strict=False):
+        file.write_bytes(told)
+    files[6].unlink()
+    files[6].mkdir()
+    (workspace.runs / "no-run").mkdir()
+    (workspace.runs / "no-run" / "run.json").write_text(json.dumps({**about, "id": "no-run"}))
+    store = RunStore(workspace)
+    assert [run.name for run in store.runs()] == ["8", "7"]
+    store.close()
+
+
 @pytest.mark.parametrize("left", [None, b""])
 @pytest.mark.parametrize("copied", [True, False])
 def test_a_database_that_is_gone_is_brought_back(workspace: Workspace, left: bytes | None, copied: bool) -> None:
@@ -246,6 +281,44 @@ def test_a_server_that_starts_deletes_what_died_half_written_and_nothing_else(wo
     assert not (workspace.root / ".restore-ab12").exists()
     assert fresh.exists()
     assert all(path.exists() for path in kept)
+
+
+def test_only_what_is_a_day_old_is_swept_and_every_piece_is_counted(workspace: Workspace) -> None:
+    folder = workspace.runs / "one"
+    for place in (folder, workspace.backups):
+        place.mkdir(parents=True, exist_ok=True)
+    pieces = [folder / ".a.tmp", folder / ".b.tmp", workspace.root / ".c.tmp", workspace.backups / ".draft-1"]
+    for piece in pieces:
+        piece.write_bytes(b"half")
+        os.utime(piece, (1000, 1000))
+    day = recovery.LEFT_SECONDS
+    assert recovery.sweep(workspace, now=1000 + day) == 0
+    assert recovery.sweep(workspace, now=1001 + day) == 4
+    assert not any(piece.exists() for piece in pieces)
+
+
+def test_attempts_since_the_last_checkpoint_are_counted(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    run, other = store.create(Recipe()), store.create(Recipe())
+
+    def counted() -> list[int]:
+        with store._database.read() as db:
+            return [recovery.strikes(db, one.id) for one in (run, other)]
+
+    def attempt() -> None:
+        store.transition(run.id, "running")
+        store.append(run.id, [Notice(code="x"), Ended(outcome="paused", step=0)])
+        store.requeue(run.id)
+
+    assert counted() == [0, 0]
+    attempt()
+    attempt()
+    assert counted() == [2, 0]
+    store.append(run.id, [checkpoint(store, run.id, 1)])
+    assert counted() == [0, 0]
+    attempt()
+    assert counted() == [1, 0]
+    store.close()
 
 
 def test_a_checkpoint_of_another_run_is_not_adopted(workspace: Workspace) -> None:

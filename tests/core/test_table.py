@@ -2,12 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterator
+from typing import Literal
 
+import numpy as np
 import pytest
 
 from core import table
 from core.errors import StoreError
+from core.evaluation import scores
 from core.events import Ended, EpochDone, StepDone
+from core.events import Tested as Measured  # pytest would take the name for a class of tests
 from core.recipe import Recipe
 from core.run import BEFORE, Run
 from core.store import RunStore
@@ -28,6 +32,11 @@ def row_of(db: sqlite3.Connection) -> sqlite3.Row:
     row = db.execute(f"SELECT {table.COLUMNS} FROM run").fetchone()
     assert isinstance(row, sqlite3.Row)
     return row
+
+
+def measured(split: Literal["val", "test"], accuracy: float) -> Measured:
+    one = scores(np.array([0, 1]), np.eye(2), ("a", "b"), 0)
+    return Measured(split=split, epoch=1, scores=one.model_copy(update={"accuracy": accuracy}), file="test.json")
 
 
 def test_a_row_is_the_run_and_equal_recipes_are_one_object(db: sqlite3.Connection, run: Run) -> None:
@@ -61,9 +70,16 @@ def test_what_is_told_shows_in_the_row(db: sqlite3.Connection, run: Run, store: 
     table.summarise(db, run.id, said, ["running"], boot=store.boot)
     now = table.run_of(row_of(db))
     assert (now.step, now.epoch, now.best_epoch, now.best_val_accuracy, now.seconds) == (2, 1, 1, 0.75, 3.0)
-    ended = Ended(outcome="failed", step=2, code="run.no_progress", values={"n": 3})
+    worse = EpochDone(epoch=2, step=3, best=False, clock=4.0, **{**figures, "val_accuracy": 0.5})
+    table.summarise(db, run.id, [worse, measured("val", 0.25)], ["running"], boot=store.boot)
+    now = table.run_of(row_of(db))
+    assert (now.epoch, now.best_epoch, now.best_val_accuracy, now.test_accuracy) == (2, 1, 0.75, None)
+    table.summarise(db, run.id, [measured("test", 0.625)], ["running"], boot=store.boot)
+    assert table.run_of(row_of(db)).test_accuracy == 0.625, "the sealed images alone count as a test"
+    ended = Ended(outcome="failed", step=2, code="run.no_progress", values={"n": 3}, clock=5.0)
     table.summarise(db, run.id, [ended], ["running"], boot=store.boot)
-    assert table.run_of(row_of(db)).error == ("run.no_progress", {"n": 3})
+    now = table.run_of(row_of(db))
+    assert (now.error, now.seconds, now.state) == (("run.no_progress", {"n": 3}), 5.0, "failed")
     with pytest.raises(StoreError, match=run.id):
         table.summarise(db, run.id, [ended], ["running"], boot=store.boot)
 
