@@ -135,8 +135,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def checkpoints(folder: Path) -> tuple[Path, ...]:
     """Every checkpoint in `folder` that has a manifest, the one with the most steps last. None is verified here."""
-    found = [(_order(path), path) for path in folder.glob("step-*.ckpt") if _NAME.fullmatch(path.name)]
-    return tuple(path for _, path in sorted(found) if manifest_of(path).exists())
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.ckpt"))
+    found = sorted((int(match[1]), int(match[2] or 1), path) for match, path in named if match)
+    return tuple(path for *_, path in found if manifest_of(path).exists())
 
 
 def prune(folder: Path, keep: Iterable[str]) -> None:
@@ -148,11 +149,6 @@ def prune(folder: Path, keep: Iterable[str]) -> None:
             manifest_of(path).unlink(missing_ok=True)
     for path in folder.glob(".step-*.tmp"):
         path.unlink(missing_ok=True)
-
-
-def _order(path: Path) -> tuple[int, int]:
-    match = _NAME.fullmatch(path.name)
-    return (int(match[1]), int(match[2] or 1)) if match else (-1, 0)
 
 
 class _Hashing:

@@ -64,8 +64,9 @@ def test_a_checkpoint_is_believed_where_it_was_written_alone(tmp_path: Path, the
     mine, other = tmp_path / "one" / "step-00000001.ckpt", tmp_path / there
     other.write_bytes(mine.read_bytes())
     manifest_of(other).write_bytes(manifest_of(mine).read_bytes())
-    with pytest.raises(CheckpointError, match=r"written elsewhere: as step-00000001\.ckpt of one"):
+    with pytest.raises(CheckpointError, match=r"written elsewhere: as step-00000001\.ckpt of one") as caught:
         load(other)
+    assert (caught.value.values["name"], caught.value.values["folder"]) == (other.name, other.parent.name)
 
 
 def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
@@ -99,19 +100,19 @@ def test_a_cut_file_a_wrong_hash_and_a_missing_one_are_told_apart(tmp_path: Path
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.damaged"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.damaged", {"name": path.name})
     manifest_of(path).write_text("not json")
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.no_manifest"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.no_manifest", {"name": path.name})
     manifest_of(path).write_text("[" * 5000)
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.no_manifest"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.no_manifest", {"name": path.name})
     path.unlink()
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.missing"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.missing", {"name": path.name})
 
 
 def test_a_file_that_is_gone_is_named_though_its_manifest_lies_there(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_a_manifest_that_is_no_table_is_none(tmp_path: Path, text: str) -> None:
     manifest_of(path).write_text(text)
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.no_manifest"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.no_manifest", {"name": path.name})
 
 
 def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +204,7 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(checkpoint, "FORMAT", 1)
     with pytest.raises(CheckpointError) as caught:
         load(path)
-    assert caught.value.code == "checkpoint.format"
+    assert (caught.value.code, caught.value.values) == ("checkpoint.format", {"name": path.name, "format": 1})
 
 
 class Planted:

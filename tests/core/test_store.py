@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import core.schema
 import core.store
+from core import log
 from core.database import Database
 from core.errors import StoreError
 from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Replanned, Saved, Started, StepDone, Stop
@@ -238,6 +240,79 @@ def test_the_last_checkpoint_is_the_newest_one_that_is_whole(store: RunStore) ->
     (store.folder(run.id) / gone.file).unlink()
     (store.folder(run.id) / flipped.file).write_bytes(b"weightsweightz")
     assert store.last_checkpoint(run.id) == old
+
+
+def test_the_newest_on_record_is_named_whether_it_is_whole_or_not(store: RunStore) -> None:
+    run, other = store.create(Recipe()), store.create(Recipe())
+    assert store.newest_saved(run.id) is None
+    first, second = (saved(store, run.id, n, b"weights" * n) for n in (1, 2))
+    last = store.append(run.id, [first, second])
+    (store.folder(run.id) / second.file).unlink()
+    assert (store.newest_saved(run.id), store.newest_saved(other.id)) == (second, None)
+    assert (store.last_seq(run.id), store.last_seq(other.id)) == (last, 0)
+
+
+def test_an_end_that_comes_too_late_is_told_and_changes_nothing(store: RunStore) -> None:
+    run = store.create(Recipe())
+    bring_to(store, run.id, "running")
+    ended = Ended(outcome="stopped", step=7)
+    assert not store.end(run.id, ended, states={"queued"})
+    assert (store.run(run.id).state, store.last_seq(run.id)) == ("running", 0)
+    assert store.end(run.id, ended, states={"running"})
+    assert store.run(run.id).state == "stopped"
+    with pytest.raises(StoreError) as caught:
+        store.end(new_id(), ended, states={"running"})
+    assert caught.value.code == "run.unknown"
+
+
+def test_nothing_is_written_about_a_run_that_is_not_there(store: RunStore) -> None:
+    unknown = new_id()
+    asked: list[Callable[[], object]] = [
+        lambda: store.run(unknown),
+        lambda: store.append(unknown, [Notice(code="x")]),
+        lambda: store.rename(unknown, "new"),
+        lambda: store.restore(unknown),
+    ]
+    for ask in asked:
+        with pytest.raises(StoreError) as caught:
+            ask()
+        assert (caught.value.code, caught.value.values) == ("run.unknown", {"run": unknown})
+
+
+def test_of_a_discarded_run_nothing_is_left_but_its_log(store: RunStore) -> None:
+    folder = store.folder(store.create(Recipe()).id)
+    (folder / "kept").mkdir()
+    (folder / "kept" / "model.safetensors").write_bytes(b"weights")
+    (folder / log.NAME).write_text("what happened")
+    saved(store, folder.name, 1, b"weights")
+    store.wipe(folder.name)
+    assert [path.name for path in folder.iterdir()] == [log.NAME]
+
+
+def test_a_server_queues_again_what_the_one_before_was_running_but_not_for_ever(workspace: Workspace) -> None:
+    store = RunStore(workspace)
+    store.serve()
+    run = store.create(Recipe(name="tired"))
+    waiting, manual = store.create(Recipe(name="waiting")), store.create(Recipe(name="manual"))
+    bring_to(store, manual.id, "interrupted")
+    store.delete(manual.id)
+    for attempt in range(1, 4):
+        assert store.transition(run.id, "running")
+        store.append(run.id, [epoch(1, 0.5, True), step(12)])
+        store.close()
+        store = RunStore(workspace)
+        store.serve()
+        again, given_up = store.take_over()
+        assert (again, given_up) == (([run.id], []) if attempt < 3 else ([], [run.id]))
+        assert store.take_over() == ([], [])
+        if again:
+            assert store.adopt()[:2] == [run.id, waiting.id]
+    now = store.run(run.id)
+    assert (now.state, now.error) == ("failed", ("run.no_progress", {"run": "tired", "n": 3}))
+    ended = store.events(run.id)[-1][1]
+    assert isinstance(ended, Ended)
+    assert (ended.step, ended.epoch, ended.best_epoch, ended.clock) == (12, 1, 1, 4.0)
+    store.close()
 
 
 # --- processes
