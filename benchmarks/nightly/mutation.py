@@ -1,8 +1,8 @@
 """Mutation: what must not lose anything, or let anybody in, is changed in one place at a time; its tests must notice.
 
 Needs the package `mutmut`, which nothing else here does: `uv run --with mutmut python -m benchmarks.nightly --only
-mutation`. A change that makes a test hang counts as noticed. What differs in the case of letters alone is left out: SQL, rows
-and codecs do not mind it, and where somebody does, another change of the same word shows it. Some other changes are none
+mutation`. A change that makes a test hang counts as noticed. What differs in the case of letters alone is left out: SQL and
+codecs do not mind it, and where somebody does, another change of the same word shows it. Some other changes are none
 either, so not all can be noticed.
 """
 
