@@ -62,6 +62,37 @@ def test_the_height_is_the_same_before_and_after_the_first_point(page: Page, dem
     assert page.locator(".thaw-chart-stage").evaluate("e => e.offsetHeight") == waiting
 
 
+def test_nothing_moves_unseen_behind_the_curve(page: Page, demo: str) -> None:
+    moving = "document.getAnimations().filter(one => one.playState === 'running' && !one.transitionProperty).length"
+    open_chart(page, demo, f"&run={EMPTY}")
+    expect(page.locator(".thaw-chart-waiting")).to_be_visible()
+    assert page.evaluate(moving) == 2, "two dashed curves drift while there is nothing to show"
+    open_chart(page, demo, f"&run={DONE}")
+    wait_for_points(page)
+    assert page.evaluate(moving) == 0
+    expect(page.locator(".thaw-chart-empty")).to_be_hidden()
+
+
+def test_what_is_slow_to_draw_is_drawn_less_often(page: Page, demo: str) -> None:
+    open_chart(page, demo)
+    before = wait_for_points(page)
+    page.evaluate("""() => {
+      window.drawn = []
+      const { react } = Plotly
+      window.quick = () => { Plotly.react = react }
+      Plotly.react = (...given) => {
+        window.drawn.push(performance.now())
+        for (const end = performance.now() + 150; performance.now() < end;) ;
+        return react(...given)
+      }
+    }""")
+    page.wait_for_function("() => window.drawn.length >= 3", timeout=60_000)
+    pauses = page.evaluate("window.drawn.slice(1).map((at, number) => at - window.drawn[number])")
+    page.evaluate("window.quick()")
+    assert pauses[-1] > 150 / 0.06, "nineteen parts of twenty of its time are for others"
+    wait_for_points(page, before)
+
+
 def test_an_answer_is_small_and_a_finished_run_is_asked_once(page: Page, demo: str) -> None:
     sizes: list[int] = []
 

@@ -4,6 +4,7 @@
 
 const KEPT_POINTS = 5000
 const SLOW_MS = 5000
+const SHARE = 0.06 // of its time a tab draws curves: on cores that others need it draws less often
 const WIDE = 720
 const mounted = new WeakMap()
 let loading = null
@@ -75,6 +76,7 @@ class LiveChart {
     this.alive = true
     this.timer = this.closer = 0
     this.polling = this.drawing = false
+    this.cost = 0 // milliseconds that the last drawing took
     this.seen = new IntersectionObserver(([entry]) => { this.inView = entry.isIntersecting; if (this.inView && this.stale) this.draw() })
     this.seen.observe(wrap)
     this.inView = true
@@ -123,7 +125,7 @@ class LiveChart {
     if (document.visibilityState !== "visible") return // `awake` calls again
     this.polling = true
     const { held } = this
-    let wait = Math.max(250, 1000 * this.data.every)
+    let wait = Math.max(250, 1000 * this.data.every, Math.min(SLOW_MS, this.cost / SHARE))
     try {
       const delta = await this.ask({ since: held.rev, epoch: held.epoch })
       if (held === this.held && this.alive) {
@@ -183,9 +185,10 @@ class LiveChart {
       if (!this.alive) return
       this.width = this.wrap.clientWidth
       this.wrap.style.setProperty("--height", `${this.height()}px`)
-      const first = !this.drawn
+      const first = !this.drawn, begin = performance.now()
       await Plotly.react(this.plot, this.traces(), this.layout(), { displaylogo: false, showSendToCloud: false, responsive: false, displayModeBar: this.wide() ? "hover" : false, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage", "zoomIn2d", "zoomOut2d"] })
       if (first) this.plot.on("plotly_relayout", change => this.zoomed(change))
+      this.cost = first ? 0 : performance.now() - begin
       this.drawn = true
       this.wrap.classList.add("has-points")
       this.wrap.dataset.points = this.held.x.length
