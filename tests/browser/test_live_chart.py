@@ -66,7 +66,7 @@ def test_nothing_moves_unseen_behind_the_curve(page: Page, demo: str) -> None:
     moving = "document.getAnimations().filter(one => one.playState === 'running' && !one.transitionProperty).length"
     open_chart(page, demo, f"&run={EMPTY}")
     expect(page.locator(".thaw-chart-waiting")).to_be_visible()
-    assert page.evaluate(moving) == 2, "two dashed curves drift while there is nothing to show"
+    assert page.evaluate(moving) == 1, "two dashed curves breathe while there is nothing to show"
     open_chart(page, demo, f"&run={DONE}")
     wait_for_points(page)
     assert page.evaluate(moving) == 0
