@@ -4,7 +4,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -30,7 +30,6 @@ from core.events import (
     Notice,
     Preflight,
     Preparing,
-    Reading,
     Readings,
     Replanned,
     Saved,
@@ -49,6 +48,7 @@ from core.training.film import chosen, pictured
 from core.training.frozen import Frozen
 from core.training.learner import Learner, Stepped
 from core.training.material import Material, Part, resident
+from core.training.pending import Pending
 from core.training.place import Place
 from core.training.shelf import Shelf
 from core.words import Value
@@ -60,22 +60,8 @@ MEASURED_A_EPOCH = 4
 LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
-PASSED_OVER = 3
-"""Steps in a row that may be passed over because loss or gradients were no numbers: one more ends the run."""
 MANY_STEPS = 100
 """A trial step more costs a run of so many at most a hundredth."""
-
-
-@dataclass(frozen=True)
-class _Unread:
-    step: int
-    epoch: int
-    loss: Tensor
-    correct: Tensor
-    broken: Tensor
-    readings: dict[str, Reading]
-    images: int
-    lr: float
 
 
 class Job:
@@ -108,7 +94,7 @@ class Job:
         self._train = [resident(tensor, learner.device) for tensor in (material.train.pixels, material.train.labels)]
         self._frozen = Frozen(learner, material, workspace)
         self._drawn: tuple[int, Tensor] = (0, torch.empty(0))
-        self._unread: list[_Unread] = []
+        self._pending = Pending()
         self.shelf = Shelf(folder)
         self._improved = False
 
@@ -133,7 +119,9 @@ class Job:
     def readable(self) -> bool:
         """Figures of steps should be read now: on a CPU at once, which costs nothing; else in groups and after an epoch."""
         return (
-            self.learner.device.type == "cpu" or len(self._unread) >= READ_AFTER or self.place.offset >= self.steps_per_epoch
+            self.learner.device.type == "cpu"
+            or len(self._pending) >= READ_AFTER
+            or self.place.offset >= self.steps_per_epoch
         )
 
     @property
@@ -265,7 +253,7 @@ class Job:
         place = self.place
         place.step += 1
         place.offset += 1
-        self._unread.append(_Unread(place.step, place.epoch, *self._tried, len(rows), lr))
+        self._pending.add(place, self._tried, images=len(rows), lr=lr)
 
     def _learn(self, rows: NDArray[np.int64]) -> Stepped:
         pixels, labels = self._train
@@ -298,42 +286,8 @@ class Job:
         )
 
     def read(self) -> Iterator[StepDone | Readings | Notice]:
-        """The steps not read so far. Those from which nothing could be learned are no part of the epoch's figures.
-
-        Raises TrainingError (`training.not_finite`) after more than PASSED_OVER of these in a row, and after an epoch that
-        has no others.
-        """
-        unread, self._unread = self._unread, []
-        place = self.place
-        figures = torch.stack([*(one.loss for one in unread), *(one.broken for one in unread)]).tolist()
-        corrects = torch.stack([one.correct for one in unread]).tolist()
-        for one, loss, broken, correct in zip(unread, figures, figures[len(unread) :], corrects, strict=False):
-            yield StepDone(
-                step=one.step,
-                epoch=one.epoch,
-                loss=loss if math.isfinite(loss) else None,
-                correct=correct,
-                images=one.images,
-                lr=one.lr,
-            )
-            if one.readings:
-                yield Readings(step=one.step, epoch=one.epoch, blocks=one.readings)
-            if broken:
-                yield self._pass_over(one)
-            else:
-                place.broken = 0
-                place.loss += loss * one.images
-                place.correct += correct
-                place.images += one.images
-        if not place.images and place.offset >= self.steps_per_epoch:
-            raise TrainingError("training.not_finite", step=unread[-1].step, lr=unread[-1].lr)
-
-    def _pass_over(self, one: _Unread) -> Notice:
-        place = self.place
-        if place.broken >= PASSED_OVER:
-            raise TrainingError("training.not_finite", step=one.step, lr=one.lr)
-        place.broken, place.passed_over = place.broken + 1, place.passed_over + 1
-        return Notice(code="training.passed_over", values={"n": place.passed_over, "step": one.step, "most": PASSED_OVER})
+        """The figures of the steps not read so far. Raises TrainingError as `Pending.read`."""
+        yield from self._pending.read(self.place, over=self.place.offset >= self.steps_per_epoch)
 
     def _draws(self) -> Tensor:
         """Of this epoch, or of the view whose turn it is."""

@@ -131,7 +131,7 @@ def test_a_run_leaves_the_random_numbers_of_others_alone(run, recipe: Recipe) ->
 
 def test_figures_read_in_groups_are_those_read_one_by_one(run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(recipe, "eager")
-    grouped = property(lambda job: len(job._unread) >= 3 or job.place.offset >= job.steps_per_epoch)
+    grouped = property(lambda job: len(job._pending) >= 3 or job.place.offset >= job.steps_per_epoch)
     monkeypatch.setattr(Job, "readable", grouped)
     assert run(recipe, "grouped").timeless() == expected.timeless()
 
