@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,8 +23,11 @@ from websockets.sync.client import connect
 
 from core.gate import Accounts
 from core.workspace import Workspace, open_workspace
+from tests.ui.conftest import HOST
 from ui import services, sign_in
+from ui.access import cookie_name
 from ui.gate import Gate, is_near
+from ui.middleware import Guard
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
 START = """
@@ -342,3 +345,114 @@ def test_whoever_leaves_while_an_answer_is_on_its_way_leaves_no_trace_in_the_log
     anyio.run(Gate(gone), scope, nothing, nothing)
     with pytest.raises(TypeError, match="something else"):
         anyio.run(Gate(broken), scope, nothing, nothing)
+
+
+# --- websockets, message by message ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Line:
+    """One websocket as the app's outermost layer sees it: what a browser sends, what it is sent, and who got to the app."""
+
+    told: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    reached: bool = False
+
+    def call(self, messages: list[dict[str, Any]], between: Callable[[int], None], **scope: Any) -> "Line":
+        """Send `messages`; `between` is called before each with its number."""
+        waiting = list(enumerate(messages))
+
+        async def receive() -> dict[str, Any]:
+            number, message = waiting.pop(0)
+            between(number)
+            return message
+
+        async def send(message: dict[str, Any]) -> None:
+            self.told.append(message)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            self.reached = True
+            while (message := await receive())["type"] != "websocket.disconnect":
+                self.heard.append(message)
+            self.heard.append(message)
+
+        headers = [(b"host", scope.pop("host", HOST.encode())), *scope.pop("headers", [])]
+        whole = {"type": "websocket", "path": "/_stcore/stream", "headers": headers, "client": ("127.0.0.1", 1), **scope}
+        anyio.run(Guard(Gate(app)), whole, receive, send)
+        return self
+
+
+CONNECT = {"type": "websocket.connect"}
+MESSAGES = [CONNECT, {"type": "websocket.receive", "bytes": b"1"}, {"type": "websocket.receive", "bytes": b"2"}]
+GONE = {"type": "websocket.disconnect", "code": 1001}
+CLOSED = {"type": "websocket.close", "code": 1008}
+
+
+def nothing(_: int) -> None:
+    """Between two messages nothing happens."""
+
+
+def test_on_this_machine_alone_a_websocket_opens_from_here_and_from_nowhere_else(house: Workspace) -> None:
+    near = Line().call([*MESSAGES, GONE], nothing)
+    assert (near.heard, near.told) == ([*MESSAGES, GONE], [])
+    far = Line().call([*MESSAGES, GONE], nothing, client=("10.0.0.9", 1))
+    assert (far.reached, far.told) == (False, [CLOSED])
+
+
+@pytest.mark.parametrize(
+    ("origin", "reached"),
+    [
+        (None, True),
+        (f"http://{HOST}", True),
+        ("http://evil.example", False),
+        ("null", False),
+        (f"http://{HOST}.evil", False),
+    ],
+)
+def test_a_page_elsewhere_cannot_open_a_websocket(house: Workspace, origin: str | None, reached: bool) -> None:
+    line = Line().call([*MESSAGES, GONE], nothing, headers=[(b"origin", origin.encode())] if origin else [])
+    assert line.reached is reached
+    assert line.told == ([] if reached else [CLOSED])
+
+
+def test_a_name_that_is_not_ours_opens_no_websocket(house: Workspace) -> None:
+    line = Line().call([*MESSAGES, GONE], nothing, host=b"rebound.example")
+    assert (line.reached, line.told) == (False, [CLOSED])
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_websocket_needs_a_session_and_goes_with_it(house: Workspace) -> None:
+    accounts = services.access().accounts
+    accounts.add("ann", "a long password")
+    token, _ = accounts.sign_in("ann", "a long password")
+    cookie = [(b"cookie", f"{cookie_name()}={token}".encode())]
+    opened = Line().call([*MESSAGES, GONE], nothing, headers=cookie)
+    assert (opened.heard, opened.told) == ([*MESSAGES, GONE], [])
+
+    def leave(number: int) -> None:
+        if number == 2:
+            accounts.sign_out(token)
+
+    ended = Line().call([*MESSAGES, GONE], leave, headers=cookie)
+    assert ended.heard == [*MESSAGES[:2], {"type": "websocket.disconnect", "code": 1008}], "the second word is not heard"
+    assert ended.told == [CLOSED]
+    for headers in ([], cookie, [(b"cookie", b"x=y")]):
+        refused = Line().call([*MESSAGES, GONE], nothing, headers=headers)
+        assert (refused.reached, refused.told) == (False, [CLOSED])
+
+
+@pytest.mark.usefixtures("cheap")
+def test_where_a_server_can_answer_before_it_opens_a_websocket_is_told_401(house: Workspace) -> None:
+    services.access().accounts.add("ann", "a long password")
+    line = Line().call([CONNECT], nothing, extensions={"websocket.http.response": {}})
+    body = b'{"code": "gate.sign_in"}'
+    length = str(len(body)).encode()
+    assert not line.reached
+    assert line.told == [
+        {
+            "type": "websocket.http.response.start",
+            "status": 401,
+            "headers": [(b"content-type", b"application/json"), (b"content-length", length)],
+        },
+        {"type": "websocket.http.response.body", "body": body},
+    ]
