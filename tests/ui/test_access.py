@@ -118,20 +118,18 @@ def said(call: Callable[[str], Any], what: str) -> tuple[str, str]:
     return failure.value.code, str(failure.value).replace(what, "")
 
 
-@pytest.mark.parametrize("name", RUN_CALLS)
-def test_anothers_run_is_answered_as_one_that_does_not_exist(of_ann: tuple[str, str], name: str) -> None:
-    call, run = RUN_CALLS[name], of_ann[1]
-    assert said(call, run) == said(call, NO_RUN) == ("run.unknown", said(services.run, NO_RUN)[1])
-    assert services.store().run(run).state == "queued"
-    assert services.store().run(run).name != "mine now"
+def test_anothers_run_is_answered_as_one_that_does_not_exist(of_ann: tuple[str, str]) -> None:
+    run, unknown = of_ann[1], ("run.unknown", said(services.run, NO_RUN)[1])
+    for name, call in RUN_CALLS.items():
+        assert said(call, run) == said(call, NO_RUN) == unknown, name
+        assert services.store().run(run).state == "queued", name
+        assert services.store().run(run).name != "mine now", name
 
 
-@pytest.mark.parametrize("name", DATA_CALLS)
-def test_anothers_data_set_is_answered_as_one_that_does_not_exist(of_ann: tuple[str, str], name: str) -> None:
-    call = DATA_CALLS[name]
-    assert (
-        said(call, of_ann[0]) == said(call, "no-such-set") == ("dataset.unknown", said(services.dataset, "no-such-set")[1])
-    )
+def test_anothers_data_set_is_answered_as_one_that_does_not_exist(of_ann: tuple[str, str]) -> None:
+    unknown = ("dataset.unknown", said(services.dataset, "no-such-set")[1])
+    for name, call in DATA_CALLS.items():
+        assert said(call, of_ann[0]) == said(call, "no-such-set") == unknown, name
 
 
 SERVICES = sorted(Path(services.__file__).parent.glob("*.py"))
