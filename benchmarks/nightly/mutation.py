@@ -61,7 +61,7 @@ PARTS = {
     ),
     "gate": Part(
         ("core/gate/*.py", "ui/gate.py", "ui/middleware.py", "ui/hosts.py"),
-        ("tests/core/gate", "tests/ui/test_gate.py", "tests/ui/test_hosts.py", "tests/ui/test_routes.py"),
+        ("tests/core/gate", *(f"tests/ui/test_{name}.py" for name in ("gate", "middleware", "hosts", "routes"))),
     ),
 }  # fmt: skip
 
