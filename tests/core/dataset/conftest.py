@@ -4,11 +4,15 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.dataset.record import Skipped
+from core.errors import ThawError
+from core.words import LANGUAGES, say
 from core.workspace import Workspace, open_workspace
 
 Files = Mapping[str, bytes]
@@ -70,3 +74,25 @@ def pets(picture: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
         }
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every test: a failure, and a file that is kept out, can be said in each language and names what it is about."""
+
+    def sayable(code: str, values: Mapping[str, Any]) -> None:
+        assert None not in values.values(), f"{code} names nothing: {values}"
+        for language in LANGUAGES:
+            say(f"error.{code}.cause", language, **values)
+
+    def watched(kind: type, told: Callable[..., None]) -> None:
+        begin = kind.__init__  # type: ignore[misc]
+
+        def checked(self: Any, *given: Any, **named: Any) -> None:
+            begin(self, *given, **named)
+            told(self)
+
+        monkeypatch.setattr(kind, "__init__", checked)
+
+    for kind in (ThawError, Skipped):
+        watched(kind, lambda made: sayable(made.code, made.values))
