@@ -22,12 +22,8 @@ STEPS: list[Step] = [
     Outcome("10-abc", Candidate("猫/1.png", "猫", "train", SHA, Facts(12, 10, "png", ("rotated",), b"\0\xff"))),
     Outcome("11-abd", Skipped("cats/2.png", "image.damaged", {"name": "cats/2.png"})),
     Outcome("11-abe", Skipped("cats/3.png", "image.damaged", {"name": "cats/3.png"}, SHA)),
-    Outcome(
-        "12-abf", Skipped("cats/4.jpg", "image.damaged", {"name": "4"}, SHA, Part(SHA, 12, 9, 0.6, "cats", "val"))
-    ),
-    Outcome(
-        "12-abf", Skipped("cats/5.jpg", "image.damaged", {"name": "5"}, "", Part(SHA, 8, 8, 1.0, "cats", None))
-    ),
+    Outcome("12-abf", Skipped("cats/4.jpg", "image.damaged", {"name": "4"}, SHA, Part(SHA, 12, 9, 0.6, "cats", "val"))),
+    Outcome("12-abf", Skipped("cats/5.jpg", "image.damaged", {"name": "5"}, "", Part(SHA, 8, 8, 1.0, "cats", None))),
     Outcome("", Candidate("dogs/3.jpg", "dogs", None, SHA, Facts(8, 8, "jpg", ()))),
     Failure("data.no_space", {"name": "set.zip", "size": "1 GB", "free": "1 MB"}),
     Done(),
