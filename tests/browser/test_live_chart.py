@@ -89,7 +89,7 @@ def test_what_is_slow_to_draw_is_drawn_less_often(page: Page, demo: str) -> None
     page.wait_for_function("() => window.drawn.length >= 3", timeout=60_000)
     pauses = page.evaluate("window.drawn.slice(1).map((at, number) => at - window.drawn[number])")
     page.evaluate("window.quick()")
-    assert pauses[-1] > 150 / 0.06, "nineteen parts of twenty of its time are for others"
+    assert pauses[-1] > 150 / 0.06, "most of its time is for others"
     wait_for_points(page, before)
 
 
