@@ -43,12 +43,14 @@ Target = Callable[[bytes], None]
 
 def image(data: bytes) -> None:
     """Everything that is done to a picture that a person brings."""
-    from core.images import decode, inspect, remains
+    from core.images import decode, inspect, remains, visible
 
-    remains(data, 96)
-    with contextlib.suppress(ThawError):
+    try:
         inspect(data, name="x")
         decode(data, 32, "pad")
+    except ThawError:
+        remains(data, 96)
+        visible(data)
 
 
 def archive(data: bytes) -> None:
@@ -88,12 +90,11 @@ def header(data: bytes) -> None:
 
     with contextlib.suppress(ValueError):
         torchfile.check(io.BytesIO(data))
-    file = _scratch("x.safetensors", data)
+    file = _scratch("x.ckpt.json", data)
     with contextlib.suppress(ValueError, RecursionError, OSError):  # as its only caller does
         _check_header(file)
     with contextlib.suppress(ThawError):
         _verify(file)
-    _scratch("x.ckpt.json", data)
     with contextlib.suppress(ThawError):
         read_manifest(file.with_name("x.ckpt"))
 
