@@ -55,6 +55,10 @@ class Network:
 class Source(Protocol):
     """Where backbones come from: one module, and one line in `_source`."""
 
+    def __hash__(self) -> int:
+        """As every module has one."""
+        ...
+
     def cards(self) -> tuple[Card, ...]:
         """A card for each of its backbones; no name stands in two sources."""
         ...

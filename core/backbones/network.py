@@ -1,7 +1,7 @@
 """A backbone with a new head, its weights in place: published ones, those of a file, or fresh ones from a seed."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ def make_network(
     """See `core.backbones.build`; the image size is known to be right."""
     make = partial(source.make, card.name)
     tensors = read_weights(card, weights, workspace, progress=progress, cancelled=cancelled)
-    head = find_head(hollow(make, classes, image_size), hollow(make, classes + 1, image_size))
+    head = _head(source, card.name, image_size)
     with _Drawing(seed):
         model = make(classes, image_size)
     network = Network(card.name, model, head, MEAN, STD)
@@ -43,6 +43,13 @@ def make_network(
         adapted = source.adapt(card.name, tensors, image_size)
         network.loaded, network.ignored = load_into(model, adapted, head=head, backbone=card.name)
     return network
+
+
+@lru_cache(maxsize=128)
+def _head(source: Source, name: str, image_size: int) -> str:
+    """Path of the head: the same whatever the number of classes, and asked for by every run."""
+    make = partial(source.make, name)
+    return find_head(hollow(make, 2, image_size), hollow(make, 3, image_size))
 
 
 class _Drawing(TorchFunctionMode):
