@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
+import psutil
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Others test beside us: four threads on two cores wait for each other at every small operation, ten times as long."""
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+SHM = Path("/dev/shm")
+"""A disk in memory: tests write a checkpoint a second, and each would wait for a real disk several times."""
+ENOUGH_BYTES = 8 * 2**30
+if SHM.is_dir() and min(shutil.disk_usage(SHM).free, psutil.virtual_memory().available) > ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHM))
 
 
 from core.allocator import keep_freed  # noqa: E402  threads first
