@@ -32,6 +32,8 @@ from core.workspace import Workspace
 
 IDLE_SECONDS = 2.0
 """Between two looks at what other processes have left in the queue."""
+FAULTY_SECONDS = 10.0
+"""Longest rest of a thread that fails again and again, as where the workspace is gone: its log should not fill a disk."""
 WATCH_SECONDS = 2.0
 """Between two looks at the threads that train."""
 COPY_SECONDS = 60.0
@@ -280,6 +282,7 @@ class Engine:
     def _work(self, lane: "_Lane") -> None:
         """The life of one thread. Nothing that happens in a run ends it."""
         _be_nice()
+        faults = 0
         while not self._closing:
             try:
                 if not self._one(lane):
@@ -288,9 +291,12 @@ class Engine:
                             self._wake.wait(IDLE_SECONDS)
                     self._say_again()
                     self._open_lanes()
+                faults = 0
             except BaseException as error:
                 logger.exception("a run ended unexpectedly", exc_info=error)
-                time.sleep(0.05)
+                faults += 1
+                with self._wake:
+                    self._wake.wait(min(0.05 * 2**faults, FAULTY_SECONDS))
 
     def _one(self, lane: "_Lane") -> bool:
         """Drive the first run that waits for this device; False if there is none."""

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
-import psutil
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -19,19 +18,19 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-SHM = Path("/dev/shm")
-"""A disk in memory: tests write a checkpoint a second, and each would wait for a real disk several times."""
-ENOUGH_BYTES = 8 * 2**30
-if SHM.is_dir() and min(shutil.disk_usage(SHM).free, psutil.virtual_memory().available) > ENOUGH_BYTES:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHM))
-
-
 from core.allocator import keep_freed  # noqa: E402  threads first
+from tests import branches  # noqa: E402
 
 keep_freed()
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a test that others slow down has not failed
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See `tests/branches.py`."""
+    branches.configure(config)
+
 
 LONG = (
     "browser/test_main_road.py",

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.nightly.proof import Proof
 
 NAMES = ("machine", "power", "corrupt", "kills", "resumes", "restart", "race", "cuts", "tab", "fuzz", "soak")
-ASKED = ("coverage",)
+ASKED = ("mutation",)
 """Only by name: they need what is not installed for everybody."""
 
 

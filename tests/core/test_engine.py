@@ -177,6 +177,17 @@ def test_a_failure_of_any_kind_is_the_end_of_one_run_only(house: House, caplog: 
     assert (error[0], error[1]["name"]) == ("internal.error", "ValueError")
 
 
+def test_a_thread_that_fails_again_and_again_rests_longer_each_time(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(house.engine, "_one", lambda lane: 1 / 0)
+    house.engine.start()
+    wait(lambda: len(caplog.records) >= 4, "it does not fail")
+    times = [record.created for record in caplog.records]
+    assert times[3] - times[2] > 2 * (times[1] - times[0])
+    assert house.engine.alive()
+
+
 @pytest.mark.parametrize(("command", "state"), [(Pause(), "paused"), (Discard(), "discarded"), (Stop(), "discarded")])
 def test_a_run_that_waits_obeys_at_once(house: House, command: Command, state: State) -> None:
     run_id = house.submit("waits")
