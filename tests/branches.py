@@ -68,12 +68,12 @@ class Branches:
         self._coverage.save()
         if self._worker is None:
             self._shares = _shares(self._folder)
-            if session.exitstatus == 0 and min(self._shares.values()) < LEAST:
+            if session.exitstatus == 0 and min(self._shares.values(), default=LEAST) < LEAST:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A line with the share of each part."""
-        if self._worker is None:
+        if self._shares:
             said = ", ".join(f"{part} {share:.1f} %" for part, share in self._shares.items())
             fine = min(self._shares.values()) >= LEAST
             terminalreporter.write_line(f"branches taken, {LEAST:g} % asked: {said}", green=fine, red=not fine)
@@ -102,9 +102,12 @@ def _coverage(file: Path) -> Coverage:
 
 
 def _shares(folder: Path) -> dict[str, float]:
-    """Of each part the per cent of its branches that were taken in any process."""
+    """Of each part the per cent of its branches that were taken in any process; nothing if no test was watched."""
+    seen = [str(file) for file in folder.glob("seen.*")]
+    if not seen:  # broken off before the first of those tests
+        return {}
     whole = _coverage(folder / "whole")
-    whole.combine([str(file) for file in folder.glob("seen.*")])
+    whole.combine(seen)
     report = folder / "report.json"
     whole.json_report(outfile=str(report))
     files = {
