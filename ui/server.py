@@ -52,6 +52,9 @@ SWITCH_SECONDS = 0.0005
 """So long a page may hold the interpreter while training waits for it; Python's own 5 ms are as much as a small step."""
 SHUTDOWN_SECONDS = 8.0
 """What a run gets to save itself; Docker kills after ten."""
+REMEMBERED_RUNS = 200
+"""So many runs of a page the browser keeps a large message that it may be told to show again. On a slow line Streamlit's own
+2 are over before the answer to a press is there, and a message that is missed breaks the tab for good."""
 AHEAD = ("ui.app", "core.dataset")
 """Imported before the door opens: the first visitor should not wait for the pages and what they ask first."""
 BROWSER, WORKSPACE, DEVICE, OTHERS = "THAW_BROWSER", "THAW_WORKSPACE", "THAW_DEVICE", "THAW_OTHERS"
@@ -217,6 +220,7 @@ def settings(
         "server.runOnSave": False,
         "server.showEmailPrompt": False,
         "server.trustedUserHeaders": {},
+        "global.maxCachedMessageAge": REMEMBERED_RUNS,
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "client.toolbarMode": "viewer",

@@ -122,6 +122,7 @@ HELD = {
     "server.disconnectedSessionTTL": 120,
     "server.maxCacheDataSize": "256mb",
     "browser.gatherUsageStats": False,
+    "global.maxCachedMessageAge": server.REMEMBERED_RUNS,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "viewer",
