@@ -16,6 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Others test beside us: four threads on two cores wait for each other at every small operation, ten times as long."""
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Some images forbid Python to keep what it compiled. The tests start sixty processes: each would compile pandas anew."""
 
 
 from core.allocator import keep_freed  # noqa: E402  threads first

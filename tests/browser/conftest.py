@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+@contextmanager
+def running(command: Sequence[str | Path], ready: str) -> Iterator[None]:
+    """A server: `command` is what Python is told; it runs until the end of the block, and `ready` answers when it is up."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _wait_for(ready, process)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         assert process.poll() is None, f"the server ended with {process.returncode}"
         try:
@@ -47,19 +60,10 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def serving(home: Path, *, whole: str = "", ready: str = "/healthz") -> Iterator[str]:
     """Address of a Thaw over the workspace `home`, which answers at `ready` when it is up; `whole`: see pages/house.py."""
     port = free_port()
-    command = [sys.executable, str(HERE / "pages" / "house.py"), whole, "ui", "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--workspace", str(home)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}{ready}", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    address = f"http://127.0.0.1:{port}"
+    options = ["--port", str(port), "--no-browser", "--workspace", home]
+    with running([HERE / "pages" / "house.py", whole, "ui", *options], address + ready):
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +79,11 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the demo page: `?page=tree`, `?page=chart`, `?page=upload`."""
+    """Address of the demo page: `?page=tree` and so on, see pages/demo.py."""
     port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "pages" / "serve.py"), str(port), str(tmp_path_factory.mktemp("demo"))],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/healthz", process)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(30)
+    address = f"http://127.0.0.1:{port}/"
+    with running([HERE / "pages" / "serve.py", str(port), tmp_path_factory.mktemp("demo")], address + "healthz"):
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,12 @@
 """A tick of the page that was left does no harm to the page that is shown."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import HERE, ROOT, free_port, wait_for
+from tests.browser.conftest import HERE, free_port, running
 
 SLOW_LINE = """
 const listen = WebSocket.prototype.addEventListener;
@@ -25,20 +22,11 @@ WebSocket.prototype.addEventListener = function (kind, told, options) {
 def two_pages() -> Iterator[str]:
     """Address of `pages/late.py`, as Streamlit itself serves it but for `pass_over`."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}/"
     server = {"address": "127.0.0.1", "port": port, "headless": "true", "fileWatcherType": "none"}
     flags = ["--browser.gatherUsageStats=false", *(f"--server.{name}={value}" for name, value in server.items())]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(HERE / "pages" / "late.py"), *flags],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with running(["-m", "streamlit", "run", HERE / "pages" / "late.py", *flags], address + "_stcore/health"):
+        yield address
 
 
 def test_the_tick_of_a_page_that_was_left_leaves_the_next_one_whole(two_pages: str, page: Page) -> None:

@@ -1,112 +1,17 @@
 """The timeline and the film strip in a real browser: dragged by mouse, finger and keys, grown, thinned, and on a phone."""
 
-import inspect
 import itertools
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import ROOT, free_port, visit, wait_for
+from tests.browser.conftest import visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-SERVE = """
-import sys
-import streamlit as st
-from starlette.middleware import Middleware
-from ui import server
-from ui.middleware import Guard
-page, port = sys.argv[1], int(sys.argv[2])
-app = st.App(page, middleware=[Middleware(Guard)])
-sys.argv = [server.__file__]
-app.run(config=server.settings("127.0.0.1", port))
-"""
 LABELS = ["Rust", "Leaf <img src=x onerror=alert(1)>", "猫", "Powdery mildew", "Healthy", "Rust", "Healthy", "Scorch"]
-
-
-def components() -> None:
-    import json
-    from urllib.parse import parse_qsl
-
-    import streamlit as st
-
-    from ui.components.film_strip import Cell, Strip, film_strip
-    from ui.components.timeline import Row, timeline
-
-    def forget() -> None:
-        visit = st.session_state.visit
-        st.session_state.clear()
-        st.session_state.visit = visit
-
-    st.set_page_config(layout="wide")
-    query = dict(parse_qsl(st.text_input("visit", key="visit", on_change=forget)))
-    epochs = int(query.get("epochs", 10))
-
-    def heard(since: dict[str, int | None]) -> None:
-        st.session_state.since = since
-
-    def held() -> dict[str, int | None]:
-        return dict(st.session_state.since)
-
-    def preset() -> None:
-        st.session_state.since = {"stem": None, "body": 1, "head": 1}
-
-    def draw_timeline() -> None:
-        st.session_state.setdefault("since", {"stem": None, "body": 4, "head": 1})
-        with st.container(horizontal=True):
-            st.button("preset", key="preset", on_click=preset)
-            busy = st.toggle("busy", key="busy")
-            live = st.toggle("live", key="live")
-            start = st.button("start", key="start")
-        rows = [Row(key, f"Stage <b>{key}</b>", since) for key, since in st.session_state.since.items()]
-        now = 5 if live else None
-        got = timeline(rows, epochs=epochs, key="line", language="en", now=now, disabled=busy, on_change=heard, current=held)
-        st.session_state.since = got
-        with st.container(key="got"):
-            st.code(json.dumps(got), language=None)
-        with st.container(key="started"):
-            st.code(json.dumps(got) if start else "", language=None)
-
-    def draw_film() -> None:
-        st.session_state.setdefault("epochs", epochs)
-        if st.button("grow", key="grow"):
-            st.session_state.epochs += 1
-        count = st.session_state.epochs
-        pixel = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
-        labels = json.loads(query.get("labels", "[]"))
-        said = [labels[1:] + labels[:1], labels]  # wrong in odd epochs
-        strips = [
-            Strip(pixel, label, tuple(Cell(said[n % 2][at], min(1, 0.3 + n / 10), n % 2 == 1) for n in range(count)))
-            for at, label in enumerate(labels)
-        ]
-        film_strip(strips, range(1, count + 1), key="film", language="en")
-
-    if query:
-        with st.container(key="stage"):
-            {"line": draw_timeline, "film": draw_film}[query["page"]]()
-
-
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a page of these two components, behind our middleware."""
-    port, script = free_port(), tmp_path_factory.mktemp("timeline") / "page.py"
-    script.write_text(f"{inspect.getsource(components)}\n\ncomponents()\n", "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(script), str(port)], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture
@@ -117,9 +22,9 @@ def page(staying: Page) -> Page:
 class Line:
     """The timeline as a person meets it."""
 
-    def __init__(self, page: Page, own: str, query: str = "") -> None:
+    def __init__(self, page: Page, demo: str, query: str = "") -> None:
         self.page = page
-        visit(page, own, f"page=line{query}")
+        visit(page, demo, f"page=line{query}")
         expect(self.coin("head")).to_be_visible(timeout=60_000)
 
     def row(self, key: str) -> Locator:
@@ -158,8 +63,8 @@ class Line:
         expect(self.page.locator(f".st-key-{where} code")).to_have_text(json.dumps(whole), timeout=15_000)
 
 
-def test_a_bar_is_dragged_with_the_mouse_and_python_hears_where_to(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_a_bar_is_dragged_with_the_mouse_and_python_hears_where_to(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     line.expect_since()
     line.drag("body", 3 * line.column())
     expect(line.coin("body")).to_have_attribute("aria-valuetext", "Stage <b>body</b>: from epoch 7")
@@ -172,8 +77,8 @@ def test_a_bar_is_dragged_with_the_mouse_and_python_hears_where_to(page: Page, o
     assert page.locator(".st-key-line .title b").count() == 0
 
 
-def test_a_press_on_a_column_or_the_slot_puts_the_bar_there(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_a_press_on_a_column_or_the_slot_puts_the_bar_there(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     page.mouse.click(*line.middle(8))
     line.expect_since(body=8)
     page.mouse.click(*line.middle(2, "stem"))
@@ -182,8 +87,8 @@ def test_a_press_on_a_column_or_the_slot_puts_the_bar_there(page: Page, own: str
     line.expect_since(body=None, stem=2)
 
 
-def test_the_whole_timeline_by_keyboard(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_the_whole_timeline_by_keyboard(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     line.coin("stem").focus()
     page.keyboard.press("ArrowLeft")
     expect(line.coin("stem")).to_have_attribute("aria-valuenow", "10")
@@ -202,8 +107,8 @@ def test_the_whole_timeline_by_keyboard(page: Page, own: str) -> None:
     assert [slider.get_attribute(f"aria-value{end}") for end in ("min", "now", "max")] == ["1", "1", "11"]
 
 
-def test_escape_puts_a_bar_back_while_it_is_dragged(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_escape_puts_a_bar_back_while_it_is_dragged(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     page.mouse.move(*line.middle(8))
     page.mouse.down()
     expect(line.coin("body")).to_have_attribute("aria-valuenow", "8")
@@ -214,8 +119,8 @@ def test_escape_puts_a_bar_back_while_it_is_dragged(page: Page, own: str) -> Non
     line.expect_since()
 
 
-def test_a_key_just_before_a_drag_that_moves_nothing_is_not_lost(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_a_key_just_before_a_drag_that_moves_nothing_is_not_lost(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     line.coin("body").hover()
     line.coin("stem").press("ArrowLeft")
     page.mouse.down()
@@ -224,8 +129,8 @@ def test_a_key_just_before_a_drag_that_moves_nothing_is_not_lost(page: Page, own
     line.expect_since(stem=10)
 
 
-def test_a_press_elsewhere_never_overtakes_the_last_drag_and_a_preset_wins(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_a_press_elsewhere_never_overtakes_the_last_drag_and_a_preset_wins(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     line.drag("body", 2 * line.column())
     page.locator(".st-key-start button").click()
     line.expect_since("started", body=6)
@@ -237,8 +142,8 @@ def test_a_press_elsewhere_never_overtakes_the_last_drag_and_a_preset_wins(page:
     line.expect_since(body=2)
 
 
-def test_while_a_run_stands_at_an_epoch_only_the_future_moves(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_while_a_run_stands_at_an_epoch_only_the_future_moves(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     page.locator(".st-key-live label").click()
     expect(page.locator(".st-key-line .flag")).to_have_text("5")
     expect(line.coin("body")).to_have_attribute("aria-disabled", "true")
@@ -249,8 +154,8 @@ def test_while_a_run_stands_at_an_epoch_only_the_future_moves(page: Page, own: s
     line.expect_since(stem=6)
 
 
-def test_nothing_moves_while_it_is_disabled(page: Page, own: str) -> None:
-    line = Line(page, own)
+def test_nothing_moves_while_it_is_disabled(page: Page, demo: str) -> None:
+    line = Line(page, demo)
     page.locator(".st-key-busy label").click()
     expect(line.coin("stem")).to_have_attribute("aria-disabled", "true")
     line.drag("body", 3 * line.column())
@@ -259,10 +164,10 @@ def test_nothing_moves_while_it_is_disabled(page: Page, own: str) -> None:
     line.expect_since()
 
 
-def test_on_a_phone_a_finger_drags_taps_and_still_scrolls_the_page(browser: Browser, own: str) -> None:
+def test_on_a_phone_a_finger_drags_taps_and_still_scrolls_the_page(browser: Browser, demo: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
-    line = Line(page, own)
+    line = Line(page, demo)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.touchscreen.tap(*line.middle(8))
     line.expect_since(body=8)
@@ -297,15 +202,15 @@ def test_numbers_of_the_scale_never_touch(bare: Page, epochs: int, width: int) -
 # --- the film strip -----------------------------------------------------------------------------------------------------
 
 
-def open_film(page: Page, own: str, epochs: int) -> Locator:
-    visit(page, own, f"page=film&epochs={epochs}&labels={json.dumps(LABELS)}")
+def open_film(page: Page, demo: str, epochs: int) -> Locator:
+    visit(page, demo, f"page=film&epochs={epochs}&labels={json.dumps(LABELS)}")
     film = page.locator(".st-key-film .thaw-film")
     expect(film.locator("tbody tr").first).to_be_visible(timeout=60_000)
     return film
 
 
-def test_the_strip_grows_by_a_column_without_a_jump_or_a_new_picture(page: Page, own: str) -> None:
-    film = open_film(page, own, 3)
+def test_the_strip_grows_by_a_column_without_a_jump_or_a_new_picture(page: Page, demo: str) -> None:
+    film = open_film(page, demo, 3)
     expect(film.locator("thead .newest")).to_contain_text("Epoch 3")
     expect(film.locator("thead .newest")).to_contain_text("0 of 8 right")
     before = film.bounding_box()
@@ -317,8 +222,8 @@ def test_the_strip_grows_by_a_column_without_a_jump_or_a_new_picture(page: Page,
     assert film.locator("img").first.evaluate("e => e === window.first")
 
 
-def test_before_the_first_epoch_it_stands_there_as_tall_as_after_it(page: Page, own: str) -> None:
-    film = open_film(page, own, 0)
+def test_before_the_first_epoch_it_stands_there_as_tall_as_after_it(page: Page, demo: str) -> None:
+    film = open_film(page, demo, 0)
     expect(film.locator("thead .newest")).to_have_text("after the first epoch")
     before = film.bounding_box()
     page.locator(".st-key-grow button").click()
@@ -326,8 +231,8 @@ def test_before_the_first_epoch_it_stands_there_as_tall_as_after_it(page: Page, 
     assert film.bounding_box() == before
 
 
-def test_every_cell_says_what_the_model_said_by_keyboard_and_by_mouse(page: Page, own: str) -> None:
-    film = open_film(page, own, 3)
+def test_every_cell_says_what_the_model_said_by_keyboard_and_by_mouse(page: Page, demo: str) -> None:
+    film = open_film(page, demo, 3)
     stop = film.locator("td[tabindex='0']")
     expect(stop).to_have_count(1)
     stop.focus()
@@ -342,8 +247,8 @@ def test_every_cell_says_what_the_model_said_by_keyboard_and_by_mouse(page: Page
     expect(film.locator(".tip")).to_have_text("Epoch 2: said Powdery mildew, 40 %")
 
 
-def test_names_are_only_text_and_right_and_wrong_differ_in_shape(page: Page, own: str) -> None:
-    film = open_film(page, own, 2)
+def test_names_are_only_text_and_right_and_wrong_differ_in_shape(page: Page, demo: str) -> None:
+    film = open_film(page, demo, 2)
     assert film.locator(".name").all_inner_texts() == LABELS
     assert film.locator("img[onerror], .name img, .said img").count() == 0
     look = "e => [getComputedStyle(e).clipPath, getComputedStyle(e, '::after').maskImage]"
@@ -353,9 +258,9 @@ def test_names_are_only_text_and_right_and_wrong_differ_in_shape(page: Page, own
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_sign_can_be_seen_on_its_tile(browser: Browser, own: str, theme: str) -> None:
+def test_every_sign_can_be_seen_on_its_tile(browser: Browser, demo: str, theme: str) -> None:
     context = browser.new_context(color_scheme=theme)  # type: ignore[arg-type]
-    film = open_film(context.new_page(), own, 9)
+    film = open_film(context.new_page(), demo, 9)
     worst = film.evaluate(
         """film => {
              const luminance = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number)
@@ -372,15 +277,15 @@ def test_every_sign_can_be_seen_on_its_tile(browser: Browser, own: str, theme: s
     context.close()
 
 
-def test_a_long_strip_is_thinned_and_says_so(page: Page, own: str) -> None:
-    film = open_film(page, own, 120)
+def test_a_long_strip_is_thinned_and_says_so(page: Page, demo: str) -> None:
+    film = open_film(page, demo, 120)
     expect(film.locator(".thinned")).to_have_text("25 of 120 epochs shown")
     assert film.locator("thead .number").all_text_contents() == [str(n) for n in (1, *range(5, 120, 5))]
 
 
-def test_on_a_phone_it_scrolls_inside_itself_and_the_pictures_stand_still(page: Page, own: str) -> None:
+def test_on_a_phone_it_scrolls_inside_itself_and_the_pictures_stand_still(page: Page, demo: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    film = open_film(page, own, 30)
+    film = open_film(page, demo, 30)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     scroll = film.locator(".scroll")
     at, width, whole = scroll.evaluate("e => [e.scrollLeft, e.clientWidth, e.scrollWidth]")

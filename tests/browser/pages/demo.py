@@ -10,9 +10,13 @@ from core.backbones import layer_tree as read
 from core.layers import LayerTree
 from core.recipe import BlockRule
 from core.words import LANGUAGES
+from ui.components.film_strip import Cell, Strip, film_strip
 from ui.components.layer_tree import layer_tree
 from ui.components.live_chart import live_chart
+from ui.components.timeline import Row, timeline
 from ui.components.upload import upload
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACH5BAEAAAAALAAAAAABAAEAAAICRAEAOw=="
 
 
 @cache
@@ -80,6 +84,47 @@ def upload_page() -> None:
         st.code(str(st.session_state.get("done")), language=None)
 
 
+def line_page() -> None:
+    st.session_state.setdefault("since", {"stem": None, "body": 4, "head": 1})
+
+    def use(since: dict[str, int | None]) -> None:
+        st.session_state.since = since
+
+    with st.container(horizontal=True):
+        st.button("preset", key="preset", on_click=use, args=({"stem": None, "body": 1, "head": 1},))
+        busy = st.toggle("busy", key="busy")
+        now = 5 if st.toggle("live", key="live") else None
+        start = st.button("start", key="start")
+    st.session_state.since = timeline(
+        [Row(key, f"Stage <b>{key}</b>", since) for key, since in st.session_state.since.items()],
+        epochs=10,
+        key="line",
+        language=LANG,
+        now=now,
+        disabled=busy,
+        on_change=use,
+        current=lambda: dict(st.session_state.since),
+    )
+    got = json.dumps(st.session_state.since)
+    for key, text in {"got": got, "started": got if start else ""}.items():
+        with st.container(key=key):
+            st.code(text, language=None)
+
+
+def film_page() -> None:
+    st.session_state.setdefault("epochs", int(ASKED["epochs"]))
+    if st.button("grow", key="grow"):
+        st.session_state.epochs += 1
+    epochs = range(1, st.session_state.epochs + 1)
+    labels = json.loads(ASKED["labels"])
+    said = [labels, labels[1:] + labels[:1]]  # wrong in odd epochs
+    strips = [
+        Strip(PIXEL, label, tuple(Cell(said[n % 2][at], min(1, 0.2 + n / 10), n % 2 == 0) for n in epochs))
+        for at, label in enumerate(labels)
+    ]
+    film_strip(strips, epochs, key="film", language=LANG)
+
+
 def forget() -> None:
     visit = st.session_state.visit
     st.session_state.clear()
@@ -90,7 +135,7 @@ if __name__ == "__main__":
     st.set_page_config(page_title="Components", layout="wide", page_icon=None)
     ASKED = dict(parse_qsl(st.text_input("visit", key="visit", on_change=forget))) or st.query_params.to_dict()
     LANG = ASKED.get("lang", LANGUAGES[0])
-    pages = {"tree": tree_page, "chart": chart_page, "upload": upload_page}
+    pages = {"tree": tree_page, "chart": chart_page, "upload": upload_page, "line": line_page, "film": film_page}
     if shown := pages.get(ASKED.get("page", "none")):
         with st.container(key="stage"):
             shown()

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +17,10 @@ from core.recipe import Recipe
 from core.training import train
 from core.training.job import Job
 from core.workspace import Workspace, open_workspace
+from tests import tiny
 
 SMALL: dict[str, Any] = {
-    "backbone": "mobilenet_v3_small",  # batch norm and dropout
+    "backbone": "tiny",
     "image_size": 32,
     "epochs": 2,
     "batch_size": 8,
@@ -39,6 +40,12 @@ def picture(label: int, seed: int, side: int = 28) -> bytes:
 
 
 Pictures = Callable[..., Dataset]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny.known():
+        yield
 
 
 @pytest.fixture(scope="session")

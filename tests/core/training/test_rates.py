@@ -86,7 +86,7 @@ def test_what_lies_between_the_cut_and_the_head_is_gone_through(
     """The frozen layers of a larger classifier: its features are kept before them, where they are shorter."""
     monkeypatch.setattr("core.training.trunk.SPARE", 100.0)
     rules = (BlockRule(path="", trainable=False), BlockRule(path="classifier.3", trainable=True))
-    recipe = recipe.changed(rules=rules, val_fraction=0.3)
+    recipe = recipe.changed(backbone="mobilenet_v3_small", rules=rules, val_fraction=0.3)
     found = sweep_rates(recipe, workspace=workspace, rates=3, low=1e-3, high=0.1)
     story = run(recipe.changed(lr=found.tries[1].rate))
     assert story.of(Kept)[0].block != "classifier.2"

@@ -81,7 +81,7 @@ def test_a_replay_of_recipe_and_edits_repeats_the_run_to_the_bit(
     run, recipe: Recipe, tmp_path: Path, optimizer: str
 ) -> None:
     recipe = recipe.changed(optimizer=optimizer, augment=AUGMENT_PRESETS["strong"], epochs=3)
-    thawed = (*HEAD_ONLY, BlockRule(path="features.11", trainable=True, lr_scale=0.1))
+    thawed = (*HEAD_ONLY, BlockRule(path="features.3", trainable=True, lr_scale=0.1))
     wishes = {2: Amend(rules=HEAD_ONLY), 5: Amend(lr=3e-4), 8: Amend(rules=thawed), 12: Amend(rules=(), lr=1e-4)}
     first = run(recipe, "first", told=edits_at(wishes))
     assert [edit.step for edit in first.of(Replanned)] == [2, 5, 8, 12]

@@ -626,11 +626,11 @@ def test_choices_that_cannot_be_carried_out_are_explained(run, recipe: Recipe, p
     assert failure(device="cuda:7")[0] == "training.no_device"
     assert failure(rules=(BlockRule(path="", trainable=False),)) == (
         "training.nothing_learns",
-        {"backbone": "mobilenet_v3_small"},
+        {"backbone": "tiny"},
     )
     assert failure(dataset="nobody")[0] == "dataset.unknown"
     assert failure(backbone="nothing")[0] == "backbone.unknown"
-    assert failure(batch_size=1)[0] == "training.batch_of_one"
+    assert failure(backbone="mobilenet_v3_small", batch_size=1)[0] == "training.batch_of_one"
     given = pictures(given={"train": (3, 4), "val": (2, 2), "test": (2, 2, 2)})
     assert failure(dataset=given.id) == ("training.class_without_images", {"name": "c"})
 
