@@ -1,5 +1,6 @@
 """Every classifier of the installed torchvision, by one mechanism: a whole tree, a new head, a step that learns."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import pytest
@@ -112,66 +113,82 @@ def test_a_step_on_the_meta_device_gives_gradients_to_the_head_alone(name: str) 
     optimizer.step()
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_step_with_the_head_alone_changes_the_head_alone(name: str) -> None:
-    network = build(name, classes=CLASSES, image_size=SIZE[name], seed=1)
-    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
-    loss = step(network, plan_of(name, "head"))
-    after = network.model.state_dict()
+@dataclass
+class Fresh:
+    """A network with random weights, and what they were."""
+
+    network: Network
+    size: int
+    before: dict[str, torch.Tensor]
+
+    def changed(self) -> set[str]:
+        after = self.network.model.state_dict()
+        return {key for key, tensor in self.before.items() if not torch.equal(tensor, after[key])}
+
+
+@pytest.fixture(scope="module", params=REAL)
+def built(request: pytest.FixtureRequest) -> Fresh:
+    """One network at a time: a large one takes seconds to make."""
+    size = {card.name: card.nearest_size(32) for card in cards()}[request.param]
+    network = build(request.param, classes=CLASSES, image_size=size, seed=1)
+    return Fresh(network, size, {key: tensor.clone() for key, tensor in network.model.state_dict().items()})
+
+
+@pytest.fixture
+def fresh(built: Fresh) -> Fresh:
+    """It as it was made."""
+    built.network.model.load_state_dict(built.before)
+    built.network.model.zero_grad()
+    return built
+
+
+def test_a_step_with_the_head_alone_changes_the_head_alone(fresh: Fresh) -> None:
+    loss = step(fresh, plan_of(fresh.network.name, "head"))
     assert torch.isfinite(loss)
-    changed = {key for key in before if not torch.equal(before[key], after[key])}
-    assert changed == {p.name for p in tree_of(name)[network.head].all_parameters()}
+    assert fresh.changed() == {p.name for p in tree_of(fresh.network.name)[fresh.network.head].all_parameters()}
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_step_with_the_last_stage_leaves_all_before_it_bit_identical(name: str) -> None:
-    network = build(name, classes=CLASSES, image_size=SIZE[name], seed=1)
-    made = plan_of(name, "last-stage")
-    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
-    step(network, made)
-    loss = step(network, made)  # some heads begin at zero: nothing below them learns in the first
-    after = network.model.state_dict()
+def test_a_step_with_the_last_stage_leaves_all_before_it_bit_identical(fresh: Fresh) -> None:
+    made = plan_of(fresh.network.name, "last-stage")
+    step(fresh, made)
+    loss = step(fresh, made)  # some heads begin at zero: nothing below them learns in the first
+    changed = fresh.changed()
     assert torch.isfinite(loss)
-    for key in before:
-        held = any(key == path or key.startswith(f"{path}.") for path in made.held)
-        if key in made.frozen or held:
-            assert torch.equal(before[key], after[key]), key
-    learned = [key for group in made.groups for key in group.parameters]
-    still = [key for key in learned if torch.equal(before[key], after[key])]
-    assert len(still) <= len(learned) // 2, "weights behind a dead ReLU may stay, most do not"
+    held = tuple(f"{path}." for path in made.held)
+    assert {key for key in changed if key in made.frozen or key.startswith(held)} == set()
+    learned = {key for group in made.groups for key in group.parameters}
+    assert len(learned - changed) <= len(learned) // 2, "weights behind a dead ReLU may stay, most do not"
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_whatever_the_strategy_frozen_blocks_are_bit_identical_after_a_step(name: str) -> None:
+def test_whatever_the_strategy_frozen_blocks_are_bit_identical_after_a_step(fresh: Fresh) -> None:
     """One network of every family: weights that do not learn and statistics that are held, to the bit. All strategies,
     but of the largest networks only those that freeze in between; the common ones have a test of their own above."""
-    size = {card.name: card.nearest_size(32) for card in cards()}[name]
-    network = build(name, classes=CLASSES, image_size=size, seed=1)
-    recipe = Recipe(backbone=name, weights="pretrained", image_size=size, batch_size=2, lr=1e-5, optimizer="sgd")
-    nothing = plan(tree_of(name), apply_strategy(recipe, "head", tree_of(name)).rules)
+    network, size, before = fresh.network, fresh.size, fresh.before
+    tree = tree_of(network.name)
+    recipe = Recipe(backbone=network.name, weights="pretrained", image_size=size, batch_size=2, lr=1e-5, optimizer="sgd")
+    nothing = plan(tree, apply_strategy(recipe, "head", tree).rules)
     learner = Learner(network, nothing, Classification(), recipe, device=torch.device("cpu"), precision="fp32")
-    before = {key: tensor.clone() for key, tensor in network.model.state_dict().items()}
     pixels = torch.randint(0, 255, (2, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     large = sum(tensor.numel() for tensor in before.values()) > 30_000_000
     for number, strategy in enumerate(("middle", "norm", "bias", "lora") if large else STRATEGIES):
-        made = plan_of(name, strategy)
+        made = plan_of(network.name, strategy)
         learner.replan(made)
         network.model.load_state_dict(before)
         learner.step(pixels, torch.tensor([0, CLASSES - 1]), draws(0, 1, 2), step=number, lr=1e-5)
-        after = network.model.state_dict()
         held = tuple(f"{path}." for path in made.held)
         still = {key for key in before if key in made.frozen or key.startswith(held)}
-        assert [key for key in still if not torch.equal(before[key], after[key])] == [], strategy
-        assert any(not torch.equal(before[key], after[key]) for key in before.keys() - still), strategy
+        changed = fresh.changed()
+        assert changed & still == set(), strategy
+        assert changed - still, strategy
 
 
-def step(network: Network, made: Plan) -> torch.Tensor:
-    apply_plan(network.model, made)
-    train_mode(network.model, made)
-    optimizer = make_optimizer(network.model, made, kind="sgd", lr=0.1, momentum=0.0, weight_decay=0.01)
-    size = SIZE[network.name]
-    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    loss = nn.functional.cross_entropy(network.model(images), torch.tensor([0, CLASSES - 1]))
+def step(fresh: Fresh, made: Plan) -> torch.Tensor:
+    model = fresh.network.model
+    apply_plan(model, made)
+    train_mode(model, made)
+    optimizer = make_optimizer(model, made, kind="sgd", lr=0.1, momentum=0.0, weight_decay=0.01)
+    images = torch.randn(2, 3, fresh.size, fresh.size, generator=torch.Generator().manual_seed(0))
+    loss = nn.functional.cross_entropy(model(images), torch.tensor([0, CLASSES - 1]))
     torch.autograd.backward(loss)
     optimizer.step()
     return loss.detach()
