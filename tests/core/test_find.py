@@ -1,6 +1,7 @@
 """`thaw find-rate`: a table, a suggestion, a file, in both languages; failures in words."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,15 @@ from PIL import Image
 from core.cli import main
 from core.training.finder import Found
 from core.words import say
+from tests import tiny
 
-FAST = ["--backbone", "thaw-small", "--weights", "random", "--image-size", "32", "--batch-size", "16"]
+FAST = ["--backbone", "tiny-residual", "--weights", "random", "--image-size", "32", "--batch-size", "16"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tiny() -> Iterator[None]:
+    with tiny.known():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -71,17 +79,17 @@ def test_a_group_is_spoken_of_by_its_name_and_in_chinese(
 ) -> None:
     monkeypatch.setenv("THAW_LANGUAGE", "zh")
     file = tmp_path / "found.json"
-    given = ["--strategy", "layerwise", "--part", "fc", "--lr", "0.00001", "--json", str(file)]
+    given = ["--strategy", "layerwise", "--part", "fc", "--lr", "0.0001", "--json", str(file)]
     assert main(["find-rate", str(data), *FAST, *home, *given]) == 0
     found = json.loads(file.read_text("utf-8"))
     out = capsys.readouterr().out.splitlines()
     assert found["part"] == "fc"
     suggestion = found["suggestion"]
-    scale = str(round(suggestion / 1e-5, -1)).removesuffix(".0")
+    scale = str(round(suggestion / 1e-4, -1)).removesuffix(".0")
     assert 100 < float(scale) < 1000
     assert out[-2:] == [
         say("cli.find.suggestion.part", "zh", part="fc", rate=f"{suggestion:.1e}"),
-        say("cli.find.use.part", "zh", part="fc", scale=scale, lr="1e-05"),
+        say("cli.find.use.part", "zh", part="fc", scale=scale, lr="0.0001"),
     ]
 
 

@@ -50,8 +50,8 @@ STRONG = AUGMENT_PRESETS["strong"]
 @pytest.fixture
 def frozen(recipe: Recipe) -> Recipe:
     """The head alone learns, in single precision."""
-    tree = layer_tree("thaw-small", classes=3, image_size=32)
-    return apply_strategy(recipe.changed(backbone="thaw-small", epochs=5, lr=0.01, views=2), "head", tree)
+    tree = layer_tree("tiny-residual", classes=3, image_size=32)
+    return apply_strategy(recipe.changed(backbone="tiny-residual", epochs=5, lr=0.01, views=2), "head", tree)
 
 
 def by_hand(recipe: Recipe, *paths: str) -> Recipe:
@@ -282,7 +282,7 @@ def test_freezing_more_after_the_rest_has_learned_is_still_right(run: Run, froze
 
 
 def test_gradual_thawing_moves_the_boundary_and_agrees_with_the_plain_path(run: Run, frozen: Recipe) -> None:
-    tree = layer_tree("thaw-small", classes=3, image_size=64)
+    tree = layer_tree("tiny-residual", classes=3, image_size=64)
     recipe = apply_strategy(frozen.changed(image_size=64, optimizer="sgd", lr=1e-4, epochs=5), "gradual", tree)
     quick, plain = run(recipe, "quick"), run(recipe.changed(reference=True), "plain")
     assert losses(quick) == pytest.approx(losses(plain), rel=1e-2)
