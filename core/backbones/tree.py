@@ -85,13 +85,22 @@ def find_head(model: nn.Module, other: nn.Module) -> str:
 class _Hollow(TorchFunctionMode):
     """Tensors that layers make for their weights come without memory; arithmetic on plain numbers (RegNet's widths) works.
 
-    `torch.device("meta")` would make that arithmetic fail too.
+    `torch.device("meta")` would make that arithmetic fail too. What gives them their first numbers is passed over: torch
+    works out in Python what that would be, which takes half of the time.
     """
 
     FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
+    FILLERS = frozenset(
+        {
+            *(torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.fill_, torch.Tensor.zero_),
+            *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
+        }
+    )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in self.FILLERS and (tensor := args[0] if args else kwargs["tensor"]).is_meta:
+            return tensor
         if func in self.FACTORIES and kwargs.get("device") is None:
             kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
