@@ -58,7 +58,7 @@ def show(run: "Run") -> None:
 def _title(run: "Run") -> None:
     color, icon = BADGES[run.state]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.header(plain(run.name), anchor=False, width="content")
+        st.title(plain(run.name), anchor=False, width="content")
         st.badge(t(f"state.{run.state}"), icon=icon, color=color)  # type: ignore[arg-type]
     st.caption(recipe_line(run.recipe))
 

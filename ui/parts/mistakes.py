@@ -119,7 +119,7 @@ def _pictures(run: Run, tested: Tested, cell: Cell) -> None:
 
 def _heading(classes: list[str], cell: Cell, n: int) -> str:
     if cell is None:
-        return t("results.mistakes", n=n)
+        return t("results.mistakes", n=n) if n else t("results.mistakes.none")
     true, said = cell
     if said is None:
         return t("results.missed", n=n, name=plain(classes[true]))

@@ -307,7 +307,7 @@ def test_start_opens_the_run_and_writes_it_into_the_address(school: Engine, draw
     at, run_id = started(draw)
     run = services.run(run_id)
     assert run.recipe == services.first_draft().changed(device="cpu")
-    assert at.header[0].value == run.name.replace("-", r"\-")
+    assert at.title[0].value == run.name.replace("-", r"\-")
     until(run_id, "running")
     assert at.run().button(key="train.pause").label == ENGLISH["train.pause"]
 
@@ -395,7 +395,7 @@ def test_a_pitfall_is_named_before_the_start_and_its_button_heeds_it(school: Eng
 def test_another_tab_and_a_reload_show_the_same_run(school: Engine, draw: Draw) -> None:
     _, run_id = started(draw)
     other = draw("train", run=run_id)
-    assert other.header[0].value == services.run(run_id).name.replace("-", r"\-")
+    assert other.title[0].value == services.run(run_id).name.replace("-", r"\-")
     assert "train.start" not in [one.key for one in other.button]
 
 
@@ -404,7 +404,7 @@ def test_a_new_tab_offers_to_watch_what_is_at_work(school: Engine, draw: Draw) -
     other = draw("train")
     other.button(key=f"train.watch.{run_id}").click().run()
     assert other.query_params["run"] == run_id
-    assert other.header[0].value == services.run(run_id).name.replace("-", r"\-")
+    assert other.title[0].value == services.run(run_id).name.replace("-", r"\-")
 
 
 def test_a_second_run_queues_and_its_place_is_said(school: Engine, draw: Draw) -> None:
