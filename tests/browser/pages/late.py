@@ -1,4 +1,4 @@
-"""Two pages: the first has a tick, its button leads by `st.switch_page` to the second, which takes its time."""
+"""A page with a tick, whose button leads by `st.switch_page` to one that takes its time; and one with a long text."""
 
 import time
 
@@ -33,5 +33,15 @@ def second() -> None:
     count()
 
 
+def long() -> None:
+    st.text("long " + "x" * 20_000)
+
+
+def short() -> None:
+    st.text("short")
+    st.button("Again")
+
+
 following = st.Page(second, title="second")
-st.navigation([st.Page(first, title="first", default=True), following]).run()
+others = [following, st.Page(long, title="long"), st.Page(short, title="short")]
+st.navigation([st.Page(first, title="first", default=True), *others], position="top").run()
