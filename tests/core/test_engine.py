@@ -365,7 +365,7 @@ def test_a_thread_that_hangs_is_named_once_with_its_stack(house: House, monkeypa
     assert [notice.code for notice in notices()] == ["engine.stalled"]
     assert "hung.wait" not in (stack := (house.store.folder(run_id) / "stalls.txt").read_text("utf-8"))
     assert "in train" in stack
-    assert house.engine.health()["ok"]
+    wait(lambda: house.engine.health()["ok"], "it is still said to hang")
 
 
 def test_a_device_that_fails_interrupts_its_run_and_is_given_no_other_by_this_server(
