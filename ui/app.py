@@ -22,7 +22,7 @@ def main() -> None:
         return
     st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(list(navigation.pages().values()), position="top")
-    frame.header()
+    frame.header(page.url_path)
     page.run()
     frame.footer()
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import streamlit as st
 
 from core.errors import ThawError
+from core.recipe import Recipe
 from core.words import LANGUAGES
 from ui import health, navigation, services, state
 from ui.components.person import person
@@ -17,13 +18,17 @@ WATCHED = state.key("frame", "watched")
 VERSION = version("thaw")
 
 
-def header() -> None:
-    """The choices so far on the left, the language on the right."""
+SHOWING = ("train", "results", "try-it")
+"""Addresses of pages that show a run, if one is open."""
+
+
+def header(page: str) -> None:
+    """The choices so far on the left, the language on the right; `page` is the address of the page below."""
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", gap="small", key="frame.header"
     ):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.here"):
-            _here()
+            _here(page)
         with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content", key="frame.who"):
             _who()
             _switch()
@@ -60,11 +65,12 @@ def _switch() -> None:
     )
 
 
-def _here() -> None:
-    """Data set, backbone, strategy: what the next run will be, and what is still missing."""
-    recipe = state.recipe()
+def _here(page: str) -> None:
+    """Data set, backbone, strategy: of the run that is shown, else what the next one will be and what is still missing."""
+    shown = _shown() if page in SHOWING else None
+    recipe = shown or state.recipe()
     name = services.dataset_name(recipe.dataset)
-    data = plain(set_title(recipe.dataset, name)) if name else t("frame.no_data")
+    data = plain(set_title(recipe.dataset, name)) if name else t("frame.data_gone" if shown else "frame.no_data")
     for icon, words in (
         (navigation.ICONS["data"], data),
         (navigation.ICONS["model"], plain(recipe.backbone)),
@@ -76,6 +82,16 @@ def _here() -> None:
     if active:
         state.put(WATCHED, tuple(run.id for run in active))
         _at_work()
+
+
+def _shown() -> Recipe | None:
+    """Of the open run; None where there is none, and where the page will say what is wrong with it."""
+    run_id = state.run_id()
+    if run_id is None:
+        return None
+    with suppress(ThawError):
+        return services.run(run_id).recipe
+    return None
 
 
 def _tell_ended() -> None:

@@ -63,6 +63,22 @@ def test_the_frame_says_what_is_chosen(opened: Callable[..., AppTest], flowers: 
     assert catalogue("en")["model.strategy.custom"] in said
 
 
+@pytest.mark.parametrize(("page", "said"), [("train", "flowers"), ("results", "flowers"), ("model", None), ("", None)])
+def test_where_a_run_is_shown_the_frame_names_what_it_learned_from_elsewhere_what_the_next_one_will(
+    house: Workspace, flowers: str, page: str, said: str | None
+) -> None:
+    def script(page: str) -> None:
+        from ui import frame
+
+        frame.header(page)
+
+    run_id = services.submit(Recipe(dataset=flowers, name="first"))
+    at = AppTest.from_function(script, args=(page,), default_timeout=60)
+    at.query_params["run"] = run_id
+    assert (said or catalogue("en")["frame.no_data"]) in [one.value.split(" ", 1)[1] for one in at.run().caption]
+    assert not at.exception
+
+
 def test_the_frame_says_what_is_being_trained(opened: Callable[..., AppTest], flowers: str) -> None:
     services.submit(Recipe(dataset=flowers, name="*first*"))
     services.submit(Recipe(dataset=flowers, name="second"))
