@@ -26,7 +26,7 @@ from core.workspace import Workspace, open_workspace
 from tests.ui.conftest import HOST
 from ui import services, sign_in
 from ui.access import cookie_name
-from ui.gate import Gate, is_near
+from ui.gate import Gate, is_near, token
 from ui.middleware import Guard
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND")
@@ -262,7 +262,7 @@ def test_without_accounts_this_machine_needs_nothing(knock: Knock) -> None:
     assert knock("/sign-in").headers["location"] == "/"
 
 
-@pytest.mark.parametrize("client", ["10.0.0.5", "192.168.1.9", "2001:db8::1", "fe80::1%eth0", "what"])
+@pytest.mark.parametrize("client", ["10.0.0.5", "192.168.1.9", "2001:db8::1", "fe80::1%eth0", "what", "localhost"])
 def test_without_accounts_another_machine_gets_nothing_however_the_server_was_started(knock: Knock, client: str) -> None:
     assert knock("/healthz", client=client).status == 401
 
@@ -303,11 +303,42 @@ def test_a_list_of_accounts_that_cannot_be_read_lets_nobody_in_and_says_so(
     assert page.status == 503
     assert b"no copy of it is whole" in page.body
     assert knock("/sign-in/style.css").status == 200, "the page must not look broken, too"
+    line = Line().call([*MESSAGES, GONE], nothing, headers=[(b"cookie", cookie["cookie"].encode())])
+    assert (line.reached, line.told) == (False, [CLOSED])
 
 
 def test_a_closed_server_answers_nothing(knock: Knock) -> None:
     services.close()
-    assert knock("/healthz").status == 503
+    answer = knock("/healthz")
+    assert (answer.status, json.loads(answer.body)) == (503, {"code": "server.not_open"})
+    line = Line().call([*MESSAGES, GONE], nothing)
+    assert (line.reached, line.told) == (False, [CLOSED])
+
+
+def test_a_refusal_is_kept_by_no_cache(knock: Knock) -> None:
+    assert knock("/healthz", client="10.0.0.5").headers["cache-control"] == "no-store"
+
+
+def test_what_is_no_request_is_passed_on_whole() -> None:
+    passed: list[object] = []
+
+    async def app(*given: object) -> None:
+        passed.extend(given)
+
+    async def receive() -> Any: ...
+
+    async def send(_: object) -> None: ...
+
+    scope = {"type": "lifespan"}
+    anyio.run(Gate(app), scope, receive, send)
+    assert passed == [scope, receive, send]
+
+
+@pytest.mark.usefixtures("house")
+def test_a_cookie_that_cannot_be_read_does_not_hide_the_next() -> None:
+    good = f"{cookie_name()}=abc".encode()
+    assert token({"headers": [(b"cookie", b"a,b=1"), (b"accept", b"x"), (b"cookie", b"c=d"), (b"cookie", good)]}) == "abc"
+    assert token({"headers": [(b"cookie", b"a,b=1"), (b"x-cookie", good)]}) == ""
 
 
 def test_files_that_lie_in_memory_are_counted_for_each_person(knock: Knock, house: Workspace, cheap: None) -> None:
@@ -371,7 +402,7 @@ class Line:
             self.told.append(message)
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            self.reached = True
+            self.reached = scope["path"] == "/_stcore/stream"
             while (message := await receive())["type"] != "websocket.disconnect":
                 self.heard.append(message)
             self.heard.append(message)
@@ -400,17 +431,24 @@ def test_on_this_machine_alone_a_websocket_opens_from_here_and_from_nowhere_else
 
 
 @pytest.mark.parametrize(
-    ("origin", "reached"),
+    ("origin", "host", "reached"),
     [
-        (None, True),
-        (f"http://{HOST}", True),
-        ("http://evil.example", False),
-        ("null", False),
-        (f"http://{HOST}.evil", False),
+        (None, HOST, True),
+        (f"http://{HOST}", HOST, True),
+        (f"https://{HOST}", HOST, True),
+        ("http://LocalHost:8501", "localhost:8501", True),
+        ("http://localhost:8501", "LOCALHOST:8501", True),
+        ("http://evil.example", HOST, False),
+        ("null", HOST, False),
+        (f"http://{HOST}.evil", HOST, False),
+        (f"http://x://{HOST}", HOST, False),
+        (f"file://{HOST}", HOST, False),
+        (f"//{HOST}", HOST, False),
     ],
 )
-def test_a_page_elsewhere_cannot_open_a_websocket(house: Workspace, origin: str | None, reached: bool) -> None:
-    line = Line().call([*MESSAGES, GONE], nothing, headers=[(b"origin", origin.encode())] if origin else [])
+def test_a_page_elsewhere_cannot_open_a_websocket(house: Workspace, origin: str | None, host: str, reached: bool) -> None:
+    headers = [(b"origin", origin.encode())] if origin else []
+    line = Line().call([*MESSAGES, GONE], nothing, host=host.encode(), headers=headers)
     assert line.reached is reached
     assert line.told == ([] if reached else [CLOSED])
 

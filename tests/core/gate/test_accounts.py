@@ -91,6 +91,27 @@ def test_a_session_ends_by_itself_by_signing_out_and_with_a_new_password(
     assert refused(gate, "ann", "a long password") == "gate.wrong"
 
 
+def test_whose_a_session_is_is_looked_up_once_in_a_while_not_with_every_message(
+    gate: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "REMEMBERED_SECONDS", 60.0)
+    gate.add("ann", "a long password")
+    token, ann = gate.sign_in("ann", "a long password")
+    assert gate.who(token) == ann
+    with monkeypatch.context() as shut:
+        shut.setattr(gate._database, "read", None)
+        assert gate.who(token) == ann
+    gate.sign_out(token)
+    assert gate.who(token) is None, "signing out ends it at once"
+
+
+def test_whoever_is_not_known_is_named(gate: Accounts) -> None:
+    gate.add("ann", "a long password")
+    with pytest.raises(AccessError) as failure:
+        gate.find("zoe")
+    assert (failure.value.code, failure.value.values) == ("gate.nobody_named", {"name": "zoe"})
+
+
 def test_another_process_takes_an_account_away_and_its_sessions_with_it(gate: Accounts, workspace: Workspace) -> None:
     gate.add("ann", "a long password")
     token, _ = gate.sign_in("ann", "a long password")

@@ -22,6 +22,7 @@ def test_a_line_says_who_did_what_and_when(tmp_path: Path) -> None:
     assert line.pop("at").endswith("+00:00")  # type: ignore[attr-defined]
     assert line == {"act": "run_made", "who": "小明\n\u202e", "person": "ab12", "run": "01J"}
     assert log.file.read_bytes().count(b"\n") == 1
+    assert "小明" in log.file.read_text("utf-8"), "a person reads it, too"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
