@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import core.schema
 import core.store
-from core import log
+from core import log, recovery
 from core.database import Database
 from core.errors import StoreError
 from core.events import Discard, Ended, EpochDone, Event, Notice, Pause, Replanned, Saved, Started, StepDone, Stop
@@ -192,8 +192,8 @@ def test_a_folder_that_cannot_be_made_is_named(store: RunStore, workspace: Works
 
 
 def test_a_deleted_run_waits_in_the_bin_and_comes_back(store: RunStore) -> None:
-    run = store.create(Recipe())
-    with pytest.raises(StoreError, match="still waiting or running"):
+    run = store.create(Recipe(name="roses"))
+    with pytest.raises(StoreError, match="roses is still waiting or running"):
         store.delete(run.id)
     bring_to(store, run.id, "failed")
     store.delete(run.id)
@@ -202,6 +202,47 @@ def test_a_deleted_run_waits_in_the_bin_and_comes_back(store: RunStore) -> None:
     assert not store.transition(run.id, "queued")
     store.restore(run.id)
     assert [r.id for r in store.runs()] == [run.id]
+
+
+@pytest.mark.parametrize(
+    ("state", "saved", "deleted", "code"),
+    [
+        ("queued", True, False, "run.active"),
+        ("running", True, False, "run.active"),
+        ("finished", True, False, "run.over"),
+        ("discarded", True, False, "run.over"),
+        ("paused", True, True, "run.deleted"),
+        ("stopped", False, False, "run.no_checkpoint"),
+        ("failed", False, False, "run.no_checkpoint"),
+        ("stopped", True, False, None),
+        ("failed", True, False, None),
+        ("paused", False, False, None),
+        ("interrupted", False, False, None),
+    ],
+)
+def test_a_run_goes_on_or_says_why_not(store: RunStore, state: State, saved: bool, deleted: bool, code: str | None) -> None:
+    run = store.create(Recipe(name="roses"))
+    bring_to(store, run.id, state)
+    if saved:
+        (store.folder(run.id) / "a.ckpt").write_bytes(b"abc")
+        digest = hashlib.sha256(b"abc").hexdigest()
+        store.append(run.id, [Saved(step=1, epoch=1, file="a.ckpt", sha256=digest, size_bytes=3, best=False)])
+    if deleted:
+        store.delete(run.id)
+    if code is None:
+        store.requeue(run.id)
+        assert store.run(run.id).state == "queued"
+        return
+    with pytest.raises(StoreError) as refused:
+        store.requeue(run.id)
+    assert (refused.value.code, refused.value.values) == (code, {"run": "roses"})
+    assert store.run(run.id).state == state
+
+
+def test_a_folder_that_somebody_cleared_away_is_made_again(store: RunStore, workspace: Workspace) -> None:
+    run = store.create(Recipe())
+    shutil.rmtree(workspace.runs)
+    assert store.folder(run.id).is_dir()
 
 
 def test_a_run_is_renamed_but_never_to_nothing(store: RunStore) -> None:
@@ -442,6 +483,27 @@ def test_the_queue_of_a_dead_process_is_taken_over_in_its_order(workspace: Works
     two.close()
 
 
+def test_a_run_that_waits_for_a_dead_process_can_be_started_by_another_that_never_looked(workspace: Workspace) -> None:
+    one = RunStore(workspace)
+    run = one.create(Recipe())
+    one.close()
+    two = RunStore(workspace)
+    assert two.transition(run.id, "running")
+    assert two.run(run.id).boot == two.boot
+    two.close()
+
+
+def test_a_change_of_state_that_is_no_start_takes_no_run_from_its_process(workspace: Workspace) -> None:
+    one = RunStore(workspace)
+    run = one.create(Recipe())
+    boot = one.boot
+    one.close()
+    two = RunStore(workspace)
+    assert two.transition(run.id, "discarded")
+    assert two.run(run.id).boot == boot
+    two.close()
+
+
 def test_there_is_one_server_a_workspace(workspace: Workspace) -> None:
     one, two = RunStore(workspace), RunStore(workspace)
     one.serve()
@@ -636,5 +698,9 @@ def test_a_run_names_its_owner_and_a_bin_is_emptied_for_one_person(store: RunSto
         bring_to(store, run.id, "paused")
         store.delete(run.id)
     assert {run.owner for run in store.runs(deleted=True)} == {"ab", "cd"}
+    told = recovery.RUN_FILE
+    for run in (mine, other):
+        assert (store.folder(run.id) / told).exists()
     assert store.empty_bin("ab") == 1
     assert [run.id for run in store.runs(deleted=True)] == [other.id]
+    assert (store.folder(other.id) / told).exists(), "else a rescue of the list would not find it"
