@@ -67,6 +67,30 @@ def test_a_network_drive_is_refused_and_a_local_one_inside_it_is_not(
     opened(path).close()
 
 
+def test_a_network_drive_is_found_whatever_its_folder_and_its_neighbours_are_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounts, folder = tmp_path / "mounts", tmp_path / "my work"
+    folder.mkdir()
+    monkeypatch.setattr(database, "_MOUNTS", mounts)
+    place = str(folder.resolve()).replace(" ", "\\040").encode()
+    mounts.write_bytes(b"/dev/sdb /media/\xff ext4 rw 0 0\nbroken\nserver:/home " + place + b" cifs rw 0 0\n")
+    with pytest.raises(StoreError) as caught:
+        opened(folder / "a.sqlite")
+    assert (caught.value.code, caught.value.values) == ("store.network", {"path": str(folder), "kind": "cifs"})
+
+
+def test_a_database_of_another_program_is_named_and_left_alone(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE cake (slice)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        opened(path)
+    assert (caught.value.code, caught.value.values) == ("store.foreign", {"path": str(path)})
+    assert path.read_bytes() == before
+
+
 def test_a_transaction_that_raises_leaves_nothing(path: Path) -> None:
     db = opened(path)
     with pytest.raises(sqlite3.IntegrityError), db.write() as connection:

@@ -538,8 +538,10 @@ def test_an_older_database_is_carried_forward_and_copied_first(
     assert db.execute("SELECT name FROM run").fetchall() == [("old",)]
     db.close()
     monkeypatch.undo()
-    with pytest.raises(StoreError, match="written by a newer Thaw"):
+    with pytest.raises(StoreError, match="written by a newer Thaw") as newer:
         RunStore(workspace)
+    told = {"path": str(workspace.database), "found": len(later), "known": len(MIGRATIONS)}
+    assert newer.value.values == told
 
 
 # --- everything together
