@@ -81,14 +81,15 @@ def read_tables(tables: Sequence[tuple[str, bytes]], files: Sequence[str]) -> Ro
 def _read(table: str, data: bytes, finder: "_Finder") -> Rows:
     rows = Rows()
     lines = _parse(_text(data))
-    columns = _columns(lines[0]) if lines else None
-    if columns is None and lines and len(lines[0]) == 2 and finder.find(lines[0][0], table):
-        columns, lines = (0, 1, None), [[], *lines]  # no header: a file and its class
+    first = lines[0][1] if lines else []
+    columns, begin = _columns(first), 1
+    if columns is None and len(first) == 2 and finder.find(first[0], table):
+        columns, begin = (0, 1, None), 0  # no header: a file and its class
     if columns is None:
         return rows
     file_column, label_column, split_column = columns
     whole = next((split for part in reversed(names.parts(table)) if (split := as_split(part.rsplit(".", 1)[0]))), None)
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines[begin:]:
         cells = [cell.strip() for cell in line]
         file = cells[file_column] if file_column < len(cells) else ""
         label = cells[label_column] if label_column < len(cells) else ""
@@ -113,13 +114,16 @@ def _text(data: bytes) -> str:
     return names.readable([data.removeprefix(codecs.BOM_UTF8)], otherwise="cp1252")[0]
 
 
-def _parse(text: str) -> list[list[str]]:
-    """Lines of cells. The separator is the one that gives the first line the most useful columns."""
+def _parse(text: str) -> list[tuple[int, list[str]]]:
+    """Rows that are not empty: their number, as a spreadsheet counts, and their cells.
+
+    The separator is the one that gives the first line the most useful columns.
+    """
     head = next((line for line in text.splitlines() if line.strip()), "")
     separators = sorted(",;\t", key=lambda mark: (_columns(_cells(head, mark)) is None, -head.count(mark)))
     reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=separators[0])
     try:
-        return [line for line in reader if any(cell.strip() for cell in line)]
+        return [(number, line) for number, line in enumerate(reader, start=1) if any(cell.strip() for cell in line)]
     except csv.Error:
         return []
 

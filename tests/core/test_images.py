@@ -109,6 +109,19 @@ def test_12_bits_in_a_16_bit_tiff_fill_the_range_and_keep_black_black() -> None:
     assert np.array_equal(picture.pixels[..., 0], np.rint((ramp16(4000) + 40.0) * 255 / 4095).astype(np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("brightest", "full"),
+    [(255, 255), (256, 1023), (511, 1023), (1024, 4095), (4096, 16383), (16384, 65535), (65535, 65535)],
+)
+def test_deep_greys_are_scaled_by_the_depth_that_holds_the_brightest(brightest: int, full: int) -> None:
+    """So that two pictures of one camera keep their brightness to each other; the darkest point does not matter."""
+    values = np.full((16, 16), 200, np.uint16)
+    values[0, 0] = brightest
+    picture = open_image(encoded(Image.fromarray(values)), name="a.png")
+    assert (picture.pixels[0, 0, 0], picture.pixels[9, 9, 0]) == (round(brightest * 255 / full), round(200 * 255 / full))
+    assert picture.notes == ("sixteen_bit",)
+
+
 def test_a_big_endian_16_bit_tiff_is_read_as_a_little_endian_one() -> None:
     little = open_image(encoded(Image.fromarray(ramp16(65535)), "TIFF"), name="a")
     header = struct.pack(">2sHL", b"MM", 42, 8)
@@ -140,8 +153,10 @@ def test_a_big_endian_16_bit_tiff_is_read_as_a_little_endian_one() -> None:
         (np.linspace(-5, 5, 256, dtype=np.float32), np.arange(256)),
         (np.linspace(100, 70000, 256).astype(np.int32), np.arange(256)),
         (np.full(256, 3.5, np.float32), np.zeros(256)),
+        (np.full(256, 0.5, np.float32), np.full(256, 127.5)),
+        (np.full(256, np.nan, np.float32), np.zeros(256)),
     ],
-    ids=["0..1", "-5..5", "32 bit", "flat"],
+    ids=["0..1", "-5..5", "32 bit", "flat", "grey", "nothing"],
 )
 def test_a_float_or_32_bit_tiff_is_scaled_and_says_so(values: np.ndarray, expected: np.ndarray) -> None:
     picture = open_image(encoded(Image.fromarray(values.reshape(16, 16)), "TIFF"), name="a.tif")
@@ -154,6 +169,8 @@ def test_a_float_tiff_with_holes_is_scaled_by_its_finite_values() -> None:
     values[0, 0], values[0, 1] = np.nan, np.inf
     pixels = open_image(encoded(Image.fromarray(values), "TIFF"), name="a.tif").pixels
     assert (pixels[0, 0, 0], pixels[0, 1, 0], pixels[15, 15, 0]) == (0, 255, 255)
+    values += 50
+    assert np.array_equal(open_image(encoded(Image.fromarray(values), "TIFF"), name="a.tif").pixels, pixels)
 
 
 def test_colour_with_16_bits_a_channel_keeps_its_upper_byte_and_says_so() -> None:
@@ -421,6 +438,18 @@ def test_a_picture_that_is_too_small_remains_and_what_is_none_does_not() -> None
     assert Image.open(io.BytesIO(small)).size == (5, 3)
     for data in (b"", b"text", b"\xff\xd8\xff\xe0", encoded(Image.new("RGB", (9, 9)))):
         assert remains(data, 96) is None
+    for kind in ("PPM", "ICO", "TGA", "PCX"):
+        data = encoded(Image.new("RGB", (32, 32), WHITE), kind)
+        assert remains(data, 96) is None, "a decoder that is not on the list is never asked"
+
+
+def test_what_remains_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(photo(160, 120), "JPEG", exif=exif)
+    seen = remains(data[: len(data) // 2], 96)
+    assert seen is not None
+    assert Image.open(io.BytesIO(seen)).size == (72, 96)
 
 
 def test_of_a_picture_of_too_many_points_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:

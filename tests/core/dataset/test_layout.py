@@ -63,6 +63,18 @@ def test_a_class_may_be_called_train() -> None:
     assert set(places("train/1.jpg", "bus/1.jpg", "car/1.jpg").values()) == {("train", None), ("bus", None), ("car", None)}
 
 
+def test_a_class_called_train_may_have_folders_of_its_own() -> None:
+    found = places("train/steam/1.jpg", "train/2.jpg", "bus/1.jpg", "car/red/1.jpg")
+    assert list(found.values()) == [("train", None), ("train", None), ("bus", None), ("car", None)]
+
+
+def test_a_folder_with_one_picture_in_it_is_opened_or_is_a_class() -> None:
+    assert set(places("all/cats/1.jpg", "all/dogs/1.jpg").values()) == {("cats", None), ("dogs", None)}
+    assert places("cats/1.jpg") == {"cats/1.jpg": ("cats", None)}
+    layout = arrange(["train/cats/1.jpg", "train/dogs/1.jpg", "test/cats/2.jpg", "others/3.jpg"], [], [])
+    assert skips(layout) == [("others/3.jpg", "data.outside_split")]
+
+
 def test_a_test_folder_without_classes_is_outside() -> None:
     layout = arrange(["train/cats/1.jpg", "train/dogs/1.jpg", "test/1.jpg", "test/2.jpg"], [], [])
     assert list(layout.places) == ["train/cats/1.jpg", "train/dogs/1.jpg"]

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import random
 import shutil
 import stat
 import struct
@@ -170,6 +171,12 @@ def test_a_bomb_is_refused_before_anything_is_unpacked(zipped: Zipped, monkeypat
     error = refusal(zipped({"a.jpg": bytes(4 * 2**20)}, "bomb.zip", zipfile.ZIP_DEFLATED))
     assert error.code == "data.bomb"
     assert error.cause.startswith("bomb.zip would unpack to 4.0 MB from only 0.0 MB;")
+
+
+def test_a_large_archive_that_packs_little_is_welcome(zipped: Zipped, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RATIO_FROM_BYTES", 2**10)
+    data = {"a.jpg": random.Random(0).randbytes(2**12), "b.jpg": bytes(2**12)}
+    assert read(zipped(data, compression=zipfile.ZIP_DEFLATED)) == data
 
 
 def test_an_archive_that_packs_well_and_is_small_is_welcome(zipped: Zipped) -> None:

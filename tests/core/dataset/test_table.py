@@ -87,6 +87,25 @@ def test_chinese_labels_are_read_in_the_encodings_that_spreadsheets_write(encodi
     assert labels(text) == {"images/1.jpg": ("健康", None), "images/2.jpg": ("锈病", None)}
 
 
+def test_labels_are_read_as_western_spreadsheets_write_them() -> None:
+    assert labels("file;label\n1.jpg;Rührei\n2.jpg;“crème”\n".encode("cp1252")) == {
+        "images/1.jpg": ("Rührei", None),
+        "images/2.jpg": ("“crème”", None),
+    }
+
+
+def test_zeros_in_the_text_do_not_matter() -> None:
+    assert labels("fi\0le,la\0bel\n1.jpg,c\0at\n2.jpg,dog\n") == EXPECTED
+
+
+def test_a_path_that_is_exact_goes_before_a_name_that_fits() -> None:
+    files = ["1.jpg", "x/1.jpg", "x/y/1.jpg"]
+    assert labels("file,label\nx/1.jpg,cat\n", files) == {"x/1.jpg": ("cat", None)}
+    assert labels("file,label\n1.jpg,cat\n", files, "x/labels.csv") == {"x/1.jpg": ("cat", None)}
+    assert labels("file,label\ny/1.jpg,cat\n", files) == {"x/y/1.jpg": ("cat", None)}
+    assert labels("file,label\nx/1.jpg,cat\n", files, "z/labels.csv") == {"x/1.jpg": ("cat", None)}
+
+
 def test_a_split_column_is_respected() -> None:
     text = "file,label,split\n1.jpg,cat,Training\n2.jpg,dog,valid\n10.jpg,dog,TEST\n"
     assert labels(text) == {
@@ -128,8 +147,21 @@ def test_rows_that_lead_nowhere_are_listed_with_their_number() -> None:
     text = "file,label\n1.jpg,cat\n9.jpg,cat\n2.jpg,\n,dog\n\n../../etc/passwd,cat\n"
     assert skipped(text) == [
         ("9.jpg", "data.missing_file", 3), ("images/2.jpg", "data.no_label", 4), ("?", "data.missing_file", 5),
-        ("../../etc/passwd", "data.missing_file", 6),
+        ("../../etc/passwd", "data.missing_file", 7),
     ]  # fmt: skip
+
+
+def test_without_a_header_the_first_row_is_row_one() -> None:
+    assert skipped("1.jpg,cat\n\n9.jpg,cat\n") == [("9.jpg", "data.missing_file", 3)]
+
+
+def test_rows_that_break_off_are_listed_and_empty_ones_are_passed_over() -> None:
+    text = "split,file,label\ntrain,1.jpg\ntrain\n,,\ntrain,2.jpg,dog\n,7.jpg\n"
+    assert skipped(text) == [("images/1.jpg", "data.no_label", 2), ("7.jpg", "data.missing_file", 6)]
+    assert labels(text) == {"images/2.jpg": ("dog", "train")}
+    rows = read_tables([("labels.csv", text.encode())], FILES)
+    assert rows is not None
+    assert [left.values["name"] for left in rows.skipped] == ["images/1.jpg", "7.jpg"]
 
 
 def test_a_name_that_fits_two_files_is_listed_and_guessed_by_nobody() -> None:

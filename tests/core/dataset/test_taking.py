@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 from core.dataset import journal, reader
 from core.dataset.quarantine import Candidate
-from core.dataset.record import Part, Skipped
+from core.dataset.record import Part, Skipped, remains_name
 from core.dataset.taking import Labelled, take, whole
 
 Picture = Callable[..., bytes]
@@ -31,6 +33,22 @@ def test_outcomes_come_in_the_order_of_the_files_and_each_was_begun(tmp_path: Pa
     assert text == Skipped("cats/text", "image.not_an_image", {"name": "cats/text"})
     assert mine == Skipped("cats/mine", "data.unreadable", {"name": "cats/mine", "reason": "Permission denied"})
     assert {path.read_bytes() for path in tmp_path.iterdir()} == set(data.values())
+
+
+def test_of_a_refused_picture_a_small_one_is_kept_of_what_can_be_seen(tmp_path: Path, picture: Picture) -> None:
+    jpeg = picture(1, "JPEG", size=(480, 400))
+    given = {"cut.jpg": jpeg[: len(jpeg) // 2], "tiny.png": picture(2, size=(6, 4)), "text.png": b"text"}
+    files = [Labelled(name, "a", None, lambda data=data: data) for name, data in given.items()]
+    cut, tiny, text = [what for _, what in take(files, tmp_path, threads=1)]
+    assert isinstance(cut, Skipped)
+    assert isinstance(tiny, Skipped)
+    assert isinstance(text, Skipped)
+    assert (cut.code, tiny.code, text.code) == ("image.damaged", "image.too_small", "image.not_an_image")
+    assert (cut.part is not None, tiny.part, text.part, text.remains) == (True, None, None, "")
+    for left, data, size in ((cut, given["cut.jpg"], (160, 133)), (tiny, given["tiny.png"], (6, 4))):
+        assert left.remains == hashlib.sha256(data).hexdigest()
+        with Image.open(tmp_path / remains_name(left.remains)) as small:
+            assert small.size == size
 
 
 def test_a_half_written_file_under_the_name_of_an_image_is_written_anew(tmp_path: Path, picture: Picture) -> None:
