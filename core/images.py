@@ -178,9 +178,11 @@ def remains(data: bytes, side: int) -> bytes | None:
 
 def visible(data: bytes) -> Visible | None:
     """What can be seen of a JPEG that breaks off. None for anything else, and for less than an image needs."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
     try:
         image = _broken_off(data, None)
-        if image is None or image.format not in {"JPEG", "MPO"}:
+        if image is None:
             return None
         rows = (image.getbbox() or (0, 0, 0, 0))[3]
         seen = _to_rgb(image, data, []).crop((0, 0, image.width, rows))
