@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
+import psutil
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,6 +29,15 @@ keep_freed()
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a test that others slow down has not failed
 hypothesis.settings.load_profile("untimed")
+
+
+ROOM = 4 * 2**30
+"""Bytes of memory that a process of tests may need, with the server and the browser that it drives."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, for tests wait a fifth of their time for servers and browsers; fewer in little memory."""
+    return max(2, min((os.cpu_count() or 1) + 1, psutil.virtual_memory().available // ROOM))
 
 
 def pytest_configure(config: pytest.Config) -> None:
