@@ -17,9 +17,9 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import StochasticDepth
 
 from core.digest import tensors_digest
+from core.eager import torchvision
 from core.layers import LayerTree
 
 _IN_PLACE = (operator.iadd, operator.imul, operator.isub, operator.itruediv)
@@ -295,7 +295,7 @@ def _varies(module: nn.Module) -> bool:
         return False
     if isinstance(module, nn.MultiheadAttention):
         return bool(module.dropout > 0)
-    if isinstance(module, _DropoutNd | StochasticDepth):
+    if isinstance(module, _DropoutNd | torchvision.ops.StochasticDepth):
         return module.p > 0
     return isinstance(module, _BatchNorm | nn.modules.instancenorm._InstanceNorm)
 

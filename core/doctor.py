@@ -61,8 +61,7 @@ def _version(name: str) -> str | None:
 
 def _devices(problems: list[str]) -> list[str]:
     try:
-        import torch
-        import torchvision  # noqa: F401  a torchvision that does not fit its torch fails here
+        from core.eager import torch  # a torchvision that does not fit its torch fails here
 
         devices = [f"cuda:{n} ({torch.cuda.get_device_name(n)})" for n in range(torch.cuda.device_count())]
         return [*devices, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]

@@ -7,7 +7,7 @@ Python lets one go on with a package that is half made. So whoever is about to b
 import importlib
 import threading
 
-MODULES = ("torch", "torchvision")
+MODULES = ("torch", "core.eager")
 _alone = threading.Lock()
 _there = threading.Event()
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
+from core.eager import torch
 from core.plan import Plan
 
 Kind = Literal["sgd", "adam", "adamw", "rmsprop"]

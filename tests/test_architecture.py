@@ -20,6 +20,7 @@ FLOORS = {
     "container": 1,
     "threads": 2,
     "heavy": 2,
+    "eager": 1,
     "arrays": 4,
     "cut": 5,
     "digest": 4,
@@ -118,6 +119,13 @@ def test_core_imports_only_from_lower_floors_and_never_the_pages(file: Path) -> 
 @pytest.mark.parametrize("file", UI, ids=lambda f: str(f.relative_to(ROOT)))
 def test_pages_never_import_torch(file: Path) -> None:
     assert not [module for module in imports(file) if module.split(".")[0] in {"torch", "torchvision"}]
+
+
+def test_torchvision_comes_from_the_one_module_that_imports_it_without_a_compiler() -> None:
+    eager = ROOT / "core" / "eager.py"
+    assert "torchvision" in imports(eager)
+    for file in CORE + UI:
+        assert file == eager or not [module for module in imports(file) if module.split(".")[0] == "torchvision"], file
 
 
 RUNNING = {"pickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

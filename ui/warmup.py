@@ -5,15 +5,11 @@ interpreter, and torch alone brings 250,000 objects to walk. Frozen objects are 
 """
 
 import gc
-import importlib
 import logging
 import threading
 import time
 
 from core.heavy import load_torch
-
-LATER = "torch._dynamo"
-"""Imported by the first optimizer that is built; it would cost that run a second."""
 
 IDLE_SECONDS = 6.0
 """So long an empty server waits for its first visitor before it warms up by itself."""
@@ -47,7 +43,6 @@ def _run() -> None:
         time.sleep(VISIT_SECONDS)
     try:
         load_torch()
-        importlib.import_module(LATER)
     except ImportError:  # the engine will meet the same error and say it where a person sees it
         logging.getLogger(__name__).exception("torch could not be imported")
     finally:

@@ -56,9 +56,10 @@ def weights_file(name: str) -> Path:
 def make(name: str, classes: int, image_size: int) -> "nn.Module":
     """The network with fresh weights from torch's global generator: (B, 3, S, S) to logits (B, classes)."""
     load_torch()
-    from torchvision.models.resnet import BasicBlock, ResNet
+    from core.eager import torchvision
 
-    model: nn.Module = ResNet(BasicBlock, list(_STAGES[name]), num_classes=classes)
+    resnet = torchvision.models.resnet
+    model: nn.Module = resnet.ResNet(resnet.BasicBlock, list(_STAGES[name]), num_classes=classes)
     return model
 
 

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.models.vision_transformer import interpolate_embeddings
 
 from core.backbones.facts import Card
+from core.eager import torchvision
 
 VISION_TRANSFORMERS = "vision_transformer"
 SMALLEST_SWIN = 32
@@ -52,7 +51,7 @@ def adapt(name: str, tensors: Mapping[str, Tensor], image_size: int) -> "Ordered
     adapted = OrderedDict((_OLD_DENSENET.sub(r"\1\2", key), tensor) for key, tensor in tensors.items())
     vars(adapted).update(vars(tensors) if isinstance(tensors, OrderedDict) else {})  # the versions of modules lie there
     if _family(name) == VISION_TRANSFORMERS and "encoder.pos_embedding" in adapted:
-        adapted = interpolate_embeddings(image_size, _patch(name), adapted)
+        adapted = torchvision.models.vision_transformer.interpolate_embeddings(image_size, _patch(name), adapted)
     return adapted
 
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import StochasticDepth
+
+from core.eager import torchvision
 
 
 def set_stochastic_depth(model: nn.Module, last: float) -> bool:
@@ -10,7 +11,7 @@ def set_stochastic_depth(model: nn.Module, last: float) -> bool:
 
     False if the network has no blocks that can be skipped: nothing is changed then.
     """
-    skips = [module for module in model.modules() if isinstance(module, StochasticDepth)]
+    skips = [module for module in model.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
     for number, skip in enumerate(skips, 1):
         skip.p = last * number / len(skips)
     return bool(skips)
