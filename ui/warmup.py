@@ -5,11 +5,15 @@ interpreter, and torch alone brings 250,000 objects to walk. Frozen objects are 
 """
 
 import gc
+import importlib
 import logging
 import threading
 import time
 
 from core.heavy import load_torch
+
+LATER = "torch.fx.experimental.symbolic_shapes"
+"""Imported by the first network whose tree is worked out; it would cost that page half a second."""
 
 IDLE_SECONDS = 6.0
 """So long an empty server waits for its first visitor before it warms up by itself."""
@@ -43,6 +47,7 @@ def _run() -> None:
         time.sleep(VISIT_SECONDS)
     try:
         load_torch()
+        importlib.import_module(LATER)
     except ImportError:  # the engine will meet the same error and say it where a person sees it
         logging.getLogger(__name__).exception("torch could not be imported")
     finally:

@@ -45,7 +45,12 @@ for number in range(24):
 workspace = open_workspace(home / "w")
 recipe = Recipe(dataset=import_dataset(home / "set", workspace).id, backbone="thaw-small", image_size=32, epochs=1, ema=0.9)
 *_, ended = train(recipe, workspace=workspace, folder=home / "run")
-print(json.dumps([ended.outcome, loaded()]))
+before = all_steps(), loaded()
+compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
+from torch._dynamo.utils import counters
+from core.eager import torchvision
+supported = torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu")
+print(json.dumps([ended.outcome, *before, compiled, counters["frames"]["ok"], supported, all_steps(), loaded()]))
 """
 
 
@@ -57,21 +62,11 @@ def told(code: str, *arguments: str | Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_steps_need_no_compiler_and_whoever_asks_for_one_gets_it() -> None:
-    plain, compiler = told("print(json.dumps([all_steps(), loaded()]))")
-    assert compiler, "by itself torch loads one"
-    before, none, compiled, counted, supported, after, both = told("""
-import core.eager
-before = all_steps(), loaded()
-compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item()
-from torch._dynamo.utils import counters
-supported = core.eager.torchvision.ops.roi_align.__globals__["is_compile_supported"]("cpu")
-print(json.dumps([*before, compiled, counters["frames"]["ok"], supported, all_steps(), loaded()]))
-""")
-    assert (before, after) == (plain, plain), "to the bit"
-    assert (none, both) == (False, True)
-    assert (compiled, counted, supported) == (2.0, 1, True)
-
-
-def test_a_whole_training_loads_no_compiler(tmp_path: Path) -> None:
-    assert told(TRAIN, tmp_path) == ["finished", False]
+def test_training_needs_no_compiler_and_whoever_asks_for_one_gets_it(tmp_path: Path) -> None:
+    trained, before, none, compiled, counted, supported, after, real = told(TRAIN, tmp_path)
+    assert trained == "finished"
+    assert none is False, "neither training nor steps bring it along"
+    assert (compiled, counted, supported, real) == (2.0, 1, True, True)
+    plain, by_itself = told("print(json.dumps([all_steps(), loaded()]))")
+    assert by_itself, "else there is nothing to put off any more"
+    assert before == after == plain, "to the bit"

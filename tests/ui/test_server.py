@@ -93,7 +93,7 @@ def test_after_the_warm_up_torch_is_there_and_there_is_next_to_nothing_to_collec
         warmup.IDLE_SECONDS = 0
         warmup.start()
         warmup.done.wait()
-        print(json.dumps([gc.get_freeze_count(), len(gc.get_objects()), "torchvision.models" in sys.modules]))
+        print(json.dumps([gc.get_freeze_count(), len(gc.get_objects()), warmup.LATER in sys.modules]))
     """
     done = python(code, cwd=tmp_path)
     frozen, left, warm = json.loads(done.stdout)
