@@ -226,9 +226,16 @@ def test_code_in_a_file_is_not_run_even_with_the_right_hash(tmp_path: Path) -> N
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("odd", [Path("x"), {1.5: "key"}, {"deep": [set()]}])
-def test_only_plain_values_are_saved(tmp_path: Path, odd: object) -> None:
-    with pytest.raises(TypeError, match="state"):
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (Path("x"), r"state\.odd is a PosixPath, which|state\.odd is a WindowsPath, which"),
+        ({1.5: "key"}, r"state\.odd: key 1\.5 is neither text nor number"),
+        ({"deep": [1, set()]}, r"state\.odd\.deep\[1\] is a set, which a checkpoint does not hold"),
+    ],
+)
+def test_only_plain_values_are_saved(tmp_path: Path, odd: object, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
         save(tmp_path / "step-00000001.ckpt", {"odd": odd})
     assert list(tmp_path.iterdir()) == []
 
@@ -255,9 +262,51 @@ def test_a_full_disk_leaves_the_old_file_and_no_rubbish(
         put(tmp_path, 2)
     monkeypatch.undo()
     assert caught.value.code == ("checkpoint.unwritable" if number == errno.EIO else "checkpoint.disk_full")
-    assert str(tmp_path) in caught.value.cause
+    assert caught.value.values == {"folder": str(tmp_path), "reason": os.strerror(number)}
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert same(load(old), {"format": 1, **state(1)})
+
+
+def test_an_error_without_a_number_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path, 1)
+
+    def odd(*_: object, **__: object) -> None:
+        raise OSError("the drive is asleep")
+
+    monkeypatch.setattr(os, "fsync", odd)
+    with pytest.raises(CheckpointError) as unwritten:
+        put(tmp_path, 2)
+    monkeypatch.setattr(Path, "open", odd)
+    with pytest.raises(CheckpointError) as unread:
+        load(path)
+    told = [(error.value.code, error.value.values["reason"]) for error in (unwritten, unread)]
+    assert told == [(f"checkpoint.{code}", "the drive is asleep") for code in ("unwritable", "unreadable")]
+
+
+def test_what_comes_back_otherwise_than_it_was_written_is_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_read_back", lambda path: "0" * 64)
+    with pytest.raises(CheckpointError) as caught:
+        put(tmp_path, 1)
+    assert caught.value.code == "checkpoint.unwritable"
+    assert caught.value.values == {"folder": str(tmp_path), "reason": os.strerror(errno.EIO)}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_process_has_pruned_meanwhile_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = put(tmp_path, 1), put(tmp_path, 2)
+    (tmp_path / ".step-00000003.ckpt.ab.tmp").write_bytes(b"half")
+    unlink = Path.unlink
+
+    def twice(self: Path, missing_ok: bool = False) -> None:
+        unlink(self)
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", twice)
+    prune(tmp_path, [new.name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, manifest_of(new).name]
+    assert not old.exists()
 
 
 class Crash(BaseException):
