@@ -56,7 +56,7 @@ LONG = (
     "nightly",
     "core",
 )
-"""What takes longest, the longest first: two processes share the files, and neither should be left with one at the end."""
+"""What takes longest, the longest first: processes share the files, and none should be left with one at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
