@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -106,11 +106,11 @@ def perform(root: Path, mutant: str, acks: Callable[[list[Any]], None], *, trace
 
 
 def _bring(workspace: Workspace, mutant: str, acks: Callable[[list[Any]], None]) -> None:
-    """A data set of six images, then a decision. One thread reads, so that no call is told in two halves."""
+    """A data set of six images, then a decision."""
     from core.dataset import decide, importing, publishing
     from core.dataset.taking import Labelled
 
-    right, importing.usable_cores = publishing.flush_folder, lambda: 1
+    right = publishing.flush_folder
     if mutant == "set without flushes":
         publishing.flush_folder = lambda folder: None
     files = [Labelled(f"{n % 2}/{n}.png", f"{n % 2}", None, partial(picture, n % 2, n, 8)) for n in range(6)]
@@ -168,6 +168,8 @@ def record(folder: Path, *, traced: bool) -> dict[str, list[Op]]:
     return found
 
 
+_BEGUN = re.compile(rb"^(\d+) +(.*) <unfinished \.\.\.>$")
+_ENDED = re.compile(rb"^(\d+) +<\.\.\. \w+ resumed>(.*)$")
 _CALL = re.compile(rb"^\d+ +(\w+)\((.*)\) += (\d+)(?:<[^>]*>)?$")
 _HANDLE = re.compile(rb"^(\d+)<([^>]*)>(?:\(deleted\))?")
 
@@ -176,11 +178,23 @@ def _plain(text: bytes) -> bytes:
     return bytes.fromhex(text.replace(b"\\x", b"").decode()) if b"\\x" in text else text
 
 
+def whole_calls(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of strace in which each call is told at its end: it tells in two halves what another thread interrupts."""
+    begun: dict[bytes, bytes] = {}
+    for line in lines:
+        if found := _BEGUN.match(line):
+            begun[found[1]] = line.removesuffix(b" <unfinished ...>")
+        elif found := _ENDED.match(line):
+            yield begun.pop(found[1], b"") + found[2]
+        else:
+            yield line
+
+
 def _of_strace(log: Path, root: Path, acks: Path) -> Iterator[Op]:
     at: dict[bytes, int] = {}
     seen: set[str] = {str(root)}
     inside = str(root).encode()
-    for line in log.read_bytes().split(b"\n"):
+    for line in whole_calls(log.read_bytes().split(b"\n")):
         found = _CALL.match(line)
         if not found:
             continue
