@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -420,6 +420,7 @@ class Job:
         return Model(self.learner.network, self.recipe, self.material.dataset.classes)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Of what computes: results may differ between versions."""
     return {"python": platform.python_version()} | {
