@@ -5,15 +5,17 @@ of torch would be seen as what it is.
 """
 
 import json
+import logging
 import os
 import random
 import shutil
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.nightly.proof import Proof, many
+from benchmarks.nightly.proof import Proof, alone, many, tell
 from core import checkpoint
 from core.errors import ThawError
 from core.events import Ended, Event, Notice, Saved, StepDone
@@ -26,6 +28,10 @@ CHECKPOINTS, DATABASES, TOGETHER = 1000, 200, 50
 
 def prove(scale: float, seed: int, folder: Path) -> Proof:
     """So many of each."""
+    return alone("benchmarks.nightly.corrupt", scale, seed, folder)
+
+
+def _prove(scale: float, seed: int, folder: Path) -> Proof:
     proof = Proof("corrupt", {"checkpoints": 0, "refused": 0, "databases": 0, "cards": 0, "brought_back": 0, "unharmed": 0})
     for work, number in ((_checkpoints, many(CHECKPOINTS, scale, 20)), (_databases, many(DATABASES, scale, 10))):
         for first in range(0, number, TOGETHER):
@@ -261,3 +267,8 @@ def _is_part(some: list[Event], whole: list[Event]) -> bool:
     """`some` are of the whole, in their order."""
     rest = iter(whole)
     return all(any(event == one for one in rest) for event in some)
+
+
+if __name__ == "__main__":
+    logging.disable()  # damage on purpose is no news
+    tell(_prove(float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

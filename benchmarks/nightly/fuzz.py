@@ -5,11 +5,14 @@ Every input follows from (seed, target, worker, number), so a fault comes back.
 """
 
 import contextlib
+import faulthandler
+import gc
 import io
 import json
 import mmap
 import os
 import random
+import signal
 import struct
 import sys
 import tempfile
@@ -23,7 +26,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
-from benchmarks.nightly.proof import Proof, many
+from benchmarks.nightly.proof import Proof, alone, many, tell
 from benchmarks.nightly.scene import picture
 from core.errors import ThawError
 
@@ -361,15 +364,23 @@ def mutate(rng: random.Random, stock: list[bytes]) -> bytes:
 
 def prove(scale: float, seed: int, folder: Path, targets: Sequence[str] = tuple(TARGETS)) -> Proof:
     """So many inputs a target, shared among the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     proof = Proof("fuzz", {})
     for name in targets:
-        begin, wanted = time.monotonic(), many(EACH, scale, 200)
-        done = _fuzz(name, wanted, seed, cores, folder, proof)
-        proof.figures[name] = done
-        proof.figures[f"{name}_a_second"] = round(done / max(0.001, time.monotonic() - begin))
-        if done < wanted:
-            proof.faults.append(f"{name}: only {done} of {wanted}")
+        one = alone("benchmarks.nightly.fuzz", scale, seed, folder, name)
+        proof.figures |= one.figures
+        proof.faults += one.faults
+    return proof
+
+
+def _prove(scale: float, seed: int, folder: Path, name: str) -> Proof:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    proof = Proof("fuzz", {})
+    begin, wanted = time.monotonic(), many(EACH, scale, 200)
+    done = _fuzz(name, wanted, seed, cores, folder, proof)
+    proof.figures[name] = done
+    proof.figures[f"{name}_a_second"] = round(done / max(0.001, time.monotonic() - begin))
+    if done < wanted:
+        proof.faults.append(f"{name}: only {done} of {wanted}")
     return proof
 
 
@@ -401,6 +412,10 @@ def _fuzz(name: str, wanted: int, seed: int, cores: int, folder: Path, proof: Pr
             if done != last[number][0]:
                 last[number] = (done, time.monotonic())
             elif time.monotonic() - last[number][1] > HANG_SECONDS:
+                os.kill(pid, signal.SIGUSR1)
+                time.sleep(1.0)
+                where = (folder / f"stack-{name}-{number}").read_text("utf-8")
+                proof.faults.append(f"{name} input {number}/{done} (seed {seed}): no end in {HANG_SECONDS:g} s: {where}")
                 os.kill(pid, 9)
                 last[number] = (done, time.monotonic())
         time.sleep(0.05)
@@ -432,6 +447,9 @@ def _start(
         import warnings
 
         warnings.simplefilter("ignore")
+        stack = (folder / f"stack-{name}-{worker}").open("w", encoding="utf-8")
+        faulthandler.register(signal.SIGUSR1, stack)
+        gc.freeze()
         target, told = TARGETS[name], set[object]()
         for number in range(first, wanted):
             board[:8] = struct.pack("<Q", number)
@@ -458,3 +476,7 @@ def _start(
 
 def _virtual() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    tell(_prove(float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]))

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.nightly.nursery import ROOT
-from benchmarks.nightly.proof import Proof, many
+from benchmarks.nightly.proof import ROOT, Proof, many
 
 LEAST = 80.0
 """Per cent of the changes that are noticed."""

@@ -25,8 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.nightly.nursery import ROOT
-from benchmarks.nightly.proof import Proof, many
+from benchmarks.nightly.proof import ROOT, Proof, many
 from benchmarks.nightly.scene import picture
 from core import checkpoint
 from core.dataset.edits import read_edits

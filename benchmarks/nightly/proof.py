@@ -1,8 +1,13 @@
 """What a proof gives: figures, and faults if there are any."""
 
 import json
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -25,6 +30,17 @@ class Proof:
             {"proof": self.name, "passed": self.passed, "seconds": round(self.seconds, 1), **more, **self.figures,
              "faults": self.faults[:20]}
         )  # fmt: skip
+
+
+def alone(module: str, scale: float, seed: int, folder: Path, *more: str) -> Proof:
+    """What the module prints with `tell`, in a process of its own: a proof that forks should begin with one thread only."""
+    command = [sys.executable, "-m", module, str(scale), str(seed), str(folder), *more]
+    return Proof(**json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
+
+
+def tell(proof: Proof) -> None:
+    """For `alone`."""
+    print(json.dumps(asdict(proof)))
 
 
 def many(number: int, scale: float, least: int = 1) -> int:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.nightly.nursery import ROOT
+from benchmarks.nightly.proof import ROOT
 from core import log
 from core.workspace import Workspace
 

@@ -12,8 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.nightly.nursery import ROOT
-from benchmarks.nightly.proof import Proof
+from benchmarks.nightly.proof import ROOT, Proof
 from benchmarks.nightly.scene import small, workspace_with_pictures
 from benchmarks.nightly.server import Server
 from benchmarks.nightly.slow import TOLD
