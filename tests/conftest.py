@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -62,9 +63,12 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort files by `LONG`; inside a file all stays as it is."""
     here = Path(__file__).parent
-    items.sort(
-        key=lambda item: next((at for at, long in enumerate(LONG) if item.path.is_relative_to(here / long)), len(LONG))
-    )
+
+    @cache
+    def rank(path: Path) -> int:
+        return next((at for at, long in enumerate(LONG) if path.is_relative_to(here / long)), len(LONG))
+
+    items.sort(key=lambda item: rank(item.path))
 
 
 @pytest.fixture(scope="session")

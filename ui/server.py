@@ -37,7 +37,7 @@ from core.log import record
 from core.threads import set_threads
 from core.words import say
 from core.workspace import Workspace, open_workspace
-from ui import hosts, late, services, text, warmup
+from ui import components, hosts, late, services, text, warmup
 from ui.gate import Gate
 from ui.middleware import Guard
 from ui.routes import ROUTES
@@ -138,6 +138,7 @@ def on_script_error(error: Exception) -> bool:
 PagesManager.uses_pages_directory = False
 """`ui/pages` is no folder of scripts. `st.navigation` says so too, but a deep link may come before its first run."""
 late.pass_over()
+components.only_ours()
 
 app = st.App(
     HERE.with_name("app.py"),

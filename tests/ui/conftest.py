@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from core.dataset import import_dataset
 from core.workspace import Workspace, open_workspace
-from ui import folders, services
+from ui import components, folders, services
+
+components.only_ours()  # as the server does it
 
 
 @pytest.fixture
