@@ -5,8 +5,9 @@ Run: python -m benchmarks.page_latency [--seconds 300] [--viewers 3] [--rounds 5
 press in the navigation to the server's last word on the new page; `page`, from that press to its heading on the screen. The
 browser draws on the same cores, and with `--viewers` it draws live curves all the time: that is in the figures. At the end
 `watched`: steps a second while so many tabs draw the curves, as a share of those while none does, in turns, and nobody
-presses anything. With `--elsewhere` the browser runs at idle priority, as if it were on other machines: what is lost then is
-the server's work for its viewers. `--seconds 0`: only that. Every row is also a line of JSON in `--json FILE`.
+presses anything. With `--elsewhere` people on other machines watch instead (`benchmarks/viewers.py`: all that their browsers
+ask, nothing that they draw), so what is lost is the server's work for them. `--seconds 0`: only that. Every row is also a
+line of JSON in `--json FILE`.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -81,14 +83,7 @@ def visit(page: Page, name: str) -> float:
 
 Row = dict[str, str | float]
 ROUND_SECONDS = 20.0
-
-
-def idle_chromium(folder: Path) -> str:
-    """A program that starts Chromium where it never takes a core from anybody (SCHED_IDLE)."""
-    file = folder / "chromium"
-    file.write_text(f'#!/bin/sh\nexec chrt --idle 0 {shutil.which("chromium")} "$@"\n')
-    file.chmod(0o700)
-    return str(file)
+SETTLE_SECONDS = 5.0
 
 
 def figures(title: str, kind: str, times: list[float]) -> Row:
@@ -116,18 +111,45 @@ def pace(store: RunStore, run: str, seconds: float) -> float:
     return (len(steps) - 1) / (steps[-1].clock - steps[0].clock)
 
 
-def watched(store: RunStore, run: str, tabs: list[Page], rounds: int, seconds: float) -> Row:
-    """What training keeps of its pace while `tabs` show it: quartiles of the shares of all rounds."""
+def watched(store: RunStore, run: str, people: int, rounds: int, come: Callable[[], None], go: Callable[[], None]) -> Row:
+    """What training keeps of its pace between `come` and `go`: quartiles of the shares of all rounds."""
     shares = []
     for _ in range(rounds):
-        for tab in tabs:
-            tab.goto("about:blank")
-        alone = pace(store, run, seconds)
-        for tab in tabs:
-            show(tab, run)
-        shares.append(pace(store, run, seconds) / alone)
+        alone = pace(store, run, ROUND_SECONDS)
+        come()
+        shares.append(pace(store, run, ROUND_SECONDS) / alone)
+        go()
     low, middle, high = statistics.quantiles(shares, n=4, method="inclusive")
-    return {"when": "watched", "kind": f"{len(tabs)} tabs", "share": middle, "low": low, "high": high, "n": rounds}
+    return {"when": "watched", "kind": f"{people} people", "share": middle, "low": low, "high": high, "n": rounds}
+
+
+class Elsewhere:
+    """So many people who watch a run from other machines."""
+
+    def __init__(self, run: str, people: int) -> None:
+        seconds = str(ROUND_SECONDS + 2 * SETTLE_SECONDS)
+        self.command = [sys.executable, "-m", "benchmarks.viewers", URL, run, "--people", str(people), "--seconds", seconds]
+
+    def come(self) -> None:
+        """They are there when it ends."""
+        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.PIPE)
+        time.sleep(SETTLE_SECONDS)
+
+    def go(self) -> None:
+        """Raises SystemExit if they were not answered."""
+        said, _ = self.process.communicate(timeout=60)
+        if self.process.returncode:
+            raise SystemExit(f"nobody was answered: {said.decode()}")
+
+
+def away(tabs: list[Page]) -> None:
+    for tab in tabs:
+        tab.goto("about:blank")
+
+
+def show_all(tabs: list[Page], run: str) -> None:
+    for tab in tabs:
+        show(tab, run)
 
 
 def show(tab: Page, run: str) -> None:
@@ -150,9 +172,9 @@ def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--viewers", type=int, default=0, help="tabs that watch the run's curves all the time")
+    parser.add_argument("--viewers", type=int, default=0, help="tabs (or people, see --elsewhere) that watch all the time")
     parser.add_argument("--rounds", type=int, default=5, help="with and without viewers, in turns")
-    parser.add_argument("--elsewhere", action="store_true", help="the browser gets only what is left of the cores")
+    parser.add_argument("--elsewhere", action="store_true", help="they watch from other machines")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     seconds = options.seconds
@@ -162,8 +184,7 @@ def main() -> None:
     try:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(
-                executable_path=idle_chromium(Path(workspace)) if options.elsewhere else shutil.which("chromium"),
-                args=["--no-sandbox", "--disable-gpu"],
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
             )
             for _ in range(200):
                 try:
@@ -197,19 +218,24 @@ def main() -> None:
             run = start.url.split("run=")[1].split("&")[0]
             start.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
             start.close()
-            tabs = [chromium.new_page() for _ in range(options.viewers)]
-            for tab in tabs:
-                show(tab, run)
+            tabs = [chromium.new_page() for _ in range(0 if options.elsewhere else options.viewers)]
+            show_all(tabs, run)
             kinds["curve"] = lambda turn: get(f"/api/runs/{run}/curve?since=-1&epoch=")
             if seconds:
                 measure("training", seconds, kinds, options.json)
             tree.close()
             road.close()
+            away(tabs)
             store = RunStore(open_workspace(workspace))
-            if tabs and options.rounds > 1:
-                tell(watched(store, run, tabs, options.rounds, ROUND_SECONDS), options.json)
+            if options.elsewhere:
+                chromium.close()
+                people = Elsewhere(run, options.viewers)
+                tell(watched(store, run, options.viewers, options.rounds, people.come, people.go), options.json)
+            elif tabs and options.rounds > 1:
+                come = partial(show_all, tabs, run)
+                tell(watched(store, run, len(tabs), options.rounds, come, partial(away, tabs)), options.json)
+                chromium.close()
             store.close()
-            chromium.close()
     finally:
         server.terminate()
         server.wait(30)
