@@ -5,12 +5,14 @@ Run: python -m benchmarks.page_latency [--seconds 300] [--viewers 3] [--rounds 5
 press in the navigation to the server's last word on the new page; `page`, from that press to its heading on the screen. The
 browser draws on the same cores, and with `--viewers` it draws live curves all the time: that is in the figures. At the end
 `watched`: steps a second while so many tabs draw the curves, as a share of those while none does, in turns, and nobody
-presses anything. With `--elsewhere` people on other machines watch instead (`benchmarks/viewers.py`: all that their browsers
-ask, nothing that they draw), so what is lost is the server's work for them. `--seconds 0`: only that. Every row is also a
-line of JSON in `--json FILE`.
+presses anything. With `--elsewhere` people on other machines watch instead, and another one goes from page to page
+(`benchmarks/viewers.py`: all that their browsers ask, nothing that they draw): what is lost is the server's work for them,
+and an answer is over with the server's last word. `--seconds 0`: only what is lost. Every row is also a line of JSON in
+`--json FILE`.
 """
 
 import argparse
+import asyncio
 import json
 import shutil
 import statistics
@@ -23,9 +25,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks import viewers
+from core.drive import drive
 from core.events import StepDone
+from core.recipe import Recipe
 from core.store import RunStore
 from core.workspace import open_workspace
 
@@ -126,9 +131,9 @@ def watched(store: RunStore, run: str, people: int, rounds: int, come: Callable[
 class Elsewhere:
     """So many people who watch a run from other machines."""
 
-    def __init__(self, run: str, people: int) -> None:
-        seconds = str(ROUND_SECONDS + 2 * SETTLE_SECONDS)
-        self.command = [sys.executable, "-m", "benchmarks.viewers", URL, run, "--people", str(people), "--seconds", seconds]
+    def __init__(self, run: str, people: int, seconds: float) -> None:
+        self.command = [sys.executable, "-m", "benchmarks.viewers", URL, run, "--people", str(people)]
+        self.command += ["--seconds", str(seconds + 2 * SETTLE_SECONDS)]
 
     def come(self) -> None:
         """They are there when it ends."""
@@ -169,6 +174,81 @@ def measure(title: str, seconds: float, kinds: dict[str, Callable[[int], float]]
         tell(figures(title, kind, taken), file)
 
 
+def begin(page: Page) -> str:
+    """A long run of Thaw Small on the leaves is at work; its id."""
+    page.goto(f"{URL}/data?lang=en")
+    page.get_by_role("radio", name="Leaf health").click(timeout=120_000)
+    page.locator(".st-key-data-next button:enabled").click(timeout=120_000)
+    page.get_by_role("link", name="Train", exact=True).click()
+    box = page.locator(".st-key-recipe-epochs input")
+    box.fill("2000")
+    box.press("Enter")
+    page.locator(".st-key-train-start button:enabled").click(timeout=60_000)
+    page.wait_for_url("**run=*", timeout=60_000)
+    run = page.url.split("run=")[1].split("&")[0]
+    page.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
+    return run
+
+
+def here(chromium: Browser, store: RunStore, options: argparse.Namespace) -> None:
+    """Answers in a browser on these cores, idle and beside a run; then what training keeps while tabs watch."""
+    tree, road = chromium.new_page(), chromium.new_page()
+    tree.goto(f"{URL}/model?lang=en")
+    tree.locator('[role=treeitem][data-path="layer1"]').wait_for(timeout=120_000)
+    wire = Wire(road)
+    road.goto(f"{URL}/runs?lang=en")
+    road.get_by_role("heading").first.wait_for()
+    kinds: dict[str, Callable[[int], float]] = {
+        "health": lambda turn: get("/healthz"),
+        "click": lambda turn: float(tree.evaluate(CLICK)),
+        "page": lambda turn: visit(road, "Runs" if turn % 4 in (0, 3) else "Data"),
+        "answer": lambda turn: answer(road, wire, "Data" if turn % 4 in (0, 3) else "Runs"),
+    }
+    if options.seconds:
+        measure("idle", options.seconds / 3, kinds, options.json)
+    start = chromium.new_page()
+    run = begin(start)
+    start.close()
+    tabs = [chromium.new_page() for _ in range(options.viewers)]
+    show_all(tabs, run)
+    kinds["curve"] = lambda turn: get(f"/api/runs/{run}/curve?since=-1&epoch=")
+    if options.seconds:
+        measure("training", options.seconds, kinds, options.json)
+    tree.close()
+    road.close()
+    away(tabs)
+    if tabs and options.rounds > 1:
+        come, go = partial(show_all, tabs, run), partial(away, tabs)
+        tell(watched(store, run, len(tabs), options.rounds, come, go), options.json)
+
+
+def elsewhere(store: RunStore, run: str, ended: str, options: argparse.Namespace) -> None:
+    """The same for people on other machines. `run`: is at work; `ended`: has results to look at."""
+    if options.seconds:
+        at_work = dict.fromkeys(("data", "model", "train", "runs"), f"lang=en&run={run}")
+        over = dict.fromkeys(("results", "try"), f"lang=en&run={ended}")
+        people = Elsewhere(run, options.viewers, options.seconds)
+        people.come()
+        times = asyncio.run(viewers.walk(URL, list((at_work | over).items()), options.seconds))
+        people.go()
+        times["all"] = [one for some in times.values() for one in some]
+        for name, taken in times.items():
+            tell(figures("training, elsewhere", name, taken), options.json)
+    if options.rounds > 1:
+        people = Elsewhere(run, options.viewers, ROUND_SECONDS)
+        tell(watched(store, run, options.viewers, options.rounds, people.come, people.go), options.json)
+
+
+def trained(workspace: str) -> str:
+    """The id of a short run on the leaves that has ended."""
+    store = RunStore(open_workspace(workspace))
+    recipe = Recipe(dataset="demo:leaves", backbone="thaw-small", weights="bundled", image_size=64, epochs=1, device="cpu")
+    run = store.create(recipe).id
+    drive(store, run)
+    store.close()
+    return run
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60)
@@ -177,65 +257,30 @@ def main() -> None:
     parser.add_argument("--elsewhere", action="store_true", help="they watch from other machines")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    seconds = options.seconds
     workspace = tempfile.mkdtemp(prefix="thaw-bench-")
+    ended = trained(workspace) if options.elsewhere else ""
     thaw = str(Path(sys.executable).with_name("thaw"))
     server = subprocess.Popen([thaw, "--port", str(PORT), "--workspace", workspace, "--no-browser"], cwd=ROOT)
     try:
+        for _ in range(200):
+            try:
+                get("/healthz")
+                break
+            except OSError:
+                time.sleep(0.1)
+        store = RunStore(open_workspace(workspace))
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
             )
-            for _ in range(200):
-                try:
-                    get("/healthz")
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            tree, road, start = chromium.new_page(), chromium.new_page(), chromium.new_page()
-            start.goto(f"{URL}/data?lang=en")
-            start.get_by_role("radio", name="Leaf health").click(timeout=120_000)
-            start.locator(".st-key-data-next button:enabled").click(timeout=120_000)
-            start.get_by_role("link", name="Train", exact=True).click()
-            box = start.locator(".st-key-recipe-epochs input")
-            box.fill("2000")
-            box.press("Enter")
-            tree.goto(f"{URL}/model?lang=en")
-            tree.locator('[role=treeitem][data-path="layer1"]').wait_for(timeout=120_000)
-            wire = Wire(road)
-            road.goto(f"{URL}/runs?lang=en")
-            road.get_by_role("heading").first.wait_for()
-            kinds: dict[str, Callable[[int], float]] = {
-                "health": lambda turn: get("/healthz"),
-                "click": lambda turn: float(tree.evaluate(CLICK)),
-                "page": lambda turn: visit(road, "Runs" if turn % 4 in (0, 3) else "Data"),
-                "answer": lambda turn: answer(road, wire, "Data" if turn % 4 in (0, 3) else "Runs"),
-            }
-            if seconds:
-                measure("idle", seconds / 3, kinds, options.json)
-            start.locator(".st-key-train-start button:enabled").click(timeout=60_000)
-            start.wait_for_url("**run=*", timeout=60_000)
-            run = start.url.split("run=")[1].split("&")[0]
-            start.locator(".thaw-chart-plot .plotly").first.wait_for(timeout=120_000)
-            start.close()
-            tabs = [chromium.new_page() for _ in range(0 if options.elsewhere else options.viewers)]
-            show_all(tabs, run)
-            kinds["curve"] = lambda turn: get(f"/api/runs/{run}/curve?since=-1&epoch=")
-            if seconds:
-                measure("training", seconds, kinds, options.json)
-            tree.close()
-            road.close()
-            away(tabs)
-            store = RunStore(open_workspace(workspace))
             if options.elsewhere:
-                chromium.close()
-                people = Elsewhere(run, options.viewers)
-                tell(watched(store, run, options.viewers, options.rounds, people.come, people.go), options.json)
-            elif tabs and options.rounds > 1:
-                come = partial(show_all, tabs, run)
-                tell(watched(store, run, len(tabs), options.rounds, come, partial(away, tabs)), options.json)
-                chromium.close()
-            store.close()
+                run = begin(chromium.new_page())
+            else:
+                here(chromium, store, options)
+            chromium.close()
+        if options.elsewhere:  # without a browser
+            elsewhere(store, run, ended, options)
+        store.close()
     finally:
         server.terminate()
         server.wait(30)

@@ -1,8 +1,7 @@
 """People who watch a run from other machines: they ask what their browsers would ask, and draw nothing.
 
 Run: python -m benchmarks.viewers ADDRESS RUN [--people 3] [--seconds 30]. Each opens the page of the run over Streamlit's
-own protocol, ticks what the page tells a browser to tick, and asks for the curve once a second. Prints what was asked and
-heard, as JSON; the status is 1 if ticks were not answered.
+own XX
 """
 
 import argparse
@@ -13,6 +12,8 @@ import time
 import urllib.parse
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
+from itertools import cycle
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -20,6 +21,50 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 CURVE_SECONDS = 1.0
+REST_SECONDS = 0.3
+
+
+def line(address: str) -> connect:
+    """To be entered: a tab's line to the server."""
+    stream = address.replace("http", "ws", 1) + "/_stcore/stream"
+    return connect(stream, subprotocols=[Subprotocol("streamlit")], origin=Origin(address), max_size=None)
+
+
+def question(query: str, page: str, mark: str = "", fragment: str = "") -> bytes:
+    """That a page, or one part of it, be drawn; `mark` is what the server calls the page once it has been there."""
+    asked = BackMsg()
+    asked.rerun_script.query_string, asked.rerun_script.page_script_hash = query, mark
+    if not mark:
+        asked.rerun_script.page_name = page
+    if fragment:
+        asked.rerun_script.fragment_id, asked.rerun_script.is_auto_rerun = fragment, True
+    return asked.SerializeToString()
+
+
+async def walk(address: str, places: Sequence[tuple[str, str]], seconds: float) -> dict[str, list[float]]:
+    """Milliseconds from asking for a page to the last word of the answer, by page; first visits are left out.
+
+    `places`: names of pages with the queries of their addresses, visited in turns by one tab.
+    """
+    marks: dict[str, str] = {}
+    times: dict[str, list[float]] = {name: [] for name, _ in places}
+    async with line(address) as socket:
+        end = time.monotonic() + seconds
+        for name, query in cycle(places):
+            begin, known = time.perf_counter(), name in marks
+            await socket.send(question(query, name, marks.get(name, "")))
+            kind = None
+            while kind != "script_finished":
+                message = ForwardMsg.FromString(bytes(await asyncio.wait_for(socket.recv(), 60)))
+                kind = message.WhichOneof("type")
+                if kind == "navigation":
+                    marks[name] = message.navigation.page_script_hash
+            if known:
+                times[name].append(1000 * (time.perf_counter() - begin))
+            if time.monotonic() > end:
+                return times
+            await asyncio.sleep(REST_SECONDS)
+    return times
 
 
 class Viewer:
@@ -32,26 +77,14 @@ class Viewer:
 
     async def watch(self) -> None:
         """Until it is cancelled."""
-        stream = self.address.replace("http", "ws", 1) + "/_stcore/stream"
-        async with (
-            connect(stream, subprotocols=[Subprotocol("streamlit")], origin=Origin(self.address), max_size=None) as socket,
-            asyncio.TaskGroup() as group,
-        ):
+        async with line(self.address) as socket, asyncio.TaskGroup() as group:
             await socket.send(self._question())
             group.create_task(self._curves())
             async for data in socket:
                 self._hear(ForwardMsg.FromString(bytes(data)), socket, group)
 
     def _question(self, fragment: str = "") -> bytes:
-        """That the page, or one part of it, be drawn."""
-        asked = BackMsg()
-        asked.rerun_script.query_string = f"run={self.run}&lang=en"
-        asked.rerun_script.page_script_hash = self._page
-        if not self._page:
-            asked.rerun_script.page_name = "train"
-        if fragment:
-            asked.rerun_script.fragment_id, asked.rerun_script.is_auto_rerun = fragment, True
-        return asked.SerializeToString()
+        return question(f"run={self.run}&lang=en", "train", self._page, fragment)
 
     def _hear(self, message: ForwardMsg, socket: ClientConnection, group: asyncio.TaskGroup) -> None:
         kind = message.WhichOneof("type")
