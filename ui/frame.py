@@ -10,7 +10,7 @@ from core.recipe import Recipe
 from core.words import LANGUAGES
 from ui import health, navigation, services, state
 from ui.components.person import person
-from ui.parts import hindrance, notes
+from ui.parts import hindrance, notes, which
 from ui.sign_in import OUT
 from ui.text import percent, plain, set_title, strategy, t
 
@@ -18,8 +18,8 @@ WATCHED = state.key("frame", "watched")
 VERSION = version("thaw")
 
 
-SHOWING = ("train", "results", "try-it")
-"""Addresses of pages that show a run, if one is open."""
+CHOOSING = {"results": "results", "try-it": "try_it"}
+"""Pages that show a run that has ended, the newest if none is open, by their addresses."""
 
 
 def header(page: str) -> None:
@@ -67,7 +67,7 @@ def _switch() -> None:
 
 def _here(page: str) -> None:
     """Data set, backbone, strategy: of the run that is shown, else what the next one will be and what is still missing."""
-    shown = _shown() if page in SHOWING else None
+    shown = _shown(page)
     recipe = shown or state.recipe()
     name = services.dataset_name(recipe.dataset)
     data = plain(set_title(recipe.dataset, name)) if name else t("frame.data_gone" if shown else "frame.no_data")
@@ -84,13 +84,13 @@ def _here(page: str) -> None:
         _at_work()
 
 
-def _shown() -> Recipe | None:
-    """Of the open run; None where there is none, and where the page will say what is wrong with it."""
-    run_id = state.run_id()
-    if run_id is None:
-        return None
+def _shown(page: str) -> Recipe | None:
+    """Of the run that the page is about; None where there is none, and where the page will say what is wrong with it."""
     with suppress(ThawError):
-        return services.run(run_id).recipe
+        if page in CHOOSING and (run := which.about(CHOOSING[page])) is not None:
+            return run.recipe
+        if page in ("train", *CHOOSING) and (run_id := state.run_id()) is not None:
+            return services.run(run_id).recipe
     return None
 
 

@@ -9,17 +9,20 @@ from ui.parts import notes
 from ui.text import moment, plain, t
 
 
+def about(page: str) -> Run | None:
+    """The run that `page` will show; None if there is none yet."""
+    return _first(_offered(page))
+
+
 def choose(page: str) -> Run | None:
     """Title, opening sentence and the box; the run, or None after saying that there is none yet."""
-    wanted = state.run_id() or ""
-    runs = outcomes.to_try(wanted) if page == "try_it" else outcomes.with_model(wanted)
-    if not runs:
+    runs = _offered(page)
+    run = _first(runs)
+    if run is None:
         notes.lead(f"{page}.title", f"{page}.lead")
         _busy(page)
         _nothing(page)
         return None
-    by_id = {run.id: run for run in runs}
-    run = by_id.get(wanted, runs[0])
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         notes.lead(f"{page}.title", f"{page}.lead")
@@ -35,9 +38,20 @@ def choose(page: str) -> Run | None:
         on_change=lambda: state.show_run(state.value(widget)),
         help=t("which.more", n=outcomes.MOST_OFFERED) if len(runs) >= outcomes.MOST_OFFERED else None,
     )
-    if wanted != run.id:
+    if state.run_id() != run.id:
         _busy(page)
     return run
+
+
+def _offered(page: str) -> list[Run]:
+    wanted = state.run_id()
+    return outcomes.to_try(wanted) if page == "try_it" else outcomes.with_model(wanted)
+
+
+def _first(runs: list[Run]) -> Run | None:
+    """The one in the address, else the newest."""
+    wanted = state.run_id()
+    return next((run for run in runs if run.id == wanted), runs[0] if runs else None)
 
 
 def _busy(page: str) -> None:

@@ -146,6 +146,20 @@ def test_the_address_chooses_the_run_else_the_newest_is_shown(trained: Trained, 
     assert at.query_params["run"] == first.id
 
 
+@pytest.mark.parametrize("page", ["results", "try-it"])
+def test_the_frame_names_what_the_shown_run_learned_from(trained: Trained, page: str) -> None:
+    def script(page: str) -> None:
+        from ui import frame
+
+        frame.header(page)
+
+    first, _ = trained(backbone="resnet18"), trained()
+    at = AppTest.from_function(script, args=(page,), default_timeout=30).run()
+    assert [one.value.split(" ", 1)[1] for one in at.caption][:2] == ["Handwritten digits", r"thaw\-small"]
+    at.query_params["run"] = first.id
+    assert at.run().caption[1].value.split(" ", 1)[1] == "resnet18"
+
+
 def test_a_run_still_at_work_is_named_and_leads_to_the_train_page(
     trained: Trained, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
