@@ -226,7 +226,7 @@ def elsewhere(store: RunStore, run: str, ended: str, options: argparse.Namespace
     """The same for people on other machines. `run`: is at work; `ended`: has results to look at."""
     if options.seconds:
         at_work = dict.fromkeys(("data", "model", "train", "runs"), f"lang=en&run={run}")
-        over = dict.fromkeys(("results", "try"), f"lang=en&run={ended}")
+        over = dict.fromkeys(("results", "try-it"), f"lang=en&run={ended}")
         people = Elsewhere(run, options.viewers, options.seconds)
         people.come()
         times = asyncio.run(viewers.walk(URL, list((at_work | over).items()), options.seconds))

@@ -46,7 +46,7 @@ def question(query: str, page: str, mark: str = "", fragment: str = "") -> bytes
 async def walk(address: str, places: Sequence[tuple[str, str]], seconds: float) -> dict[str, list[float]]:
     """Milliseconds from asking for a page to the last word of the answer, by page; first visits are left out.
 
-    `places`: names of pages with the queries of their addresses, visited in turns by one tab.
+    `places`: addresses of pages with their queries, visited in turns by one tab. Raises ValueError if there is no such page.
     """
     marks: dict[str, str] = {}
     times: dict[str, list[float]] = {name: [] for name, _ in places}
@@ -61,6 +61,8 @@ async def walk(address: str, places: Sequence[tuple[str, str]], seconds: float) 
                 kind = message.WhichOneof("type")
                 if kind == "navigation":
                     marks[name] = message.navigation.page_script_hash
+                elif kind == "page_not_found":
+                    raise ValueError(f"there is no page {name}")
             if known:
                 times[name].append(1000 * (time.perf_counter() - begin))
             if time.monotonic() > end:
