@@ -2,6 +2,7 @@
 
     python -m core.pretraining --minutes 60 --out assets/thaw-small.safetensors
 
-No image of anybody is involved. `things` and `textures` are what is drawn, `scenes` puts them together and knows the
-answers, `learn` trains, `probe` measures on images that were never drawn here. Nothing else in Thaw imports this package.
+No image of anybody is involved. `scenes` puts `things` before `textures`, `glyphs` are written and `cells` stained;
+`lessons` mixes them and knows what is asked, `views` shows each twice, `learn` trains, `probe` measures on images that were
+never drawn here. Nothing else in Thaw imports this package.
 """

@@ -1,12 +1,11 @@
-"""Learn: teach a network what stands in drawn scenes, in two views of each, until the time is up.
+"""Learn: teach a network what was drawn, in two views of each picture, until the time is up.
 
-Losses: which kind of thing, of filling and of ground (cross-entropy over many kinds), which limbs are there, how many end
-and where, the silhouette, pose and light, colours; and that two views of one scene are the same one (NT-Xent, Chen et al.
-2020). One view is the scene in other colours, the other is a piece of it besides. An average of the weights over the last
-steps is what is kept (as in Tarvainen and Valpola 2017). Rounds follow each other (warm restarts, Loshchilov and Hutter
-2017): in each the images grow and the rate is constant, then falls for the last third of its time. In the first the two
-views of a scene never share their colours, so that form is what is learned; from the second on most do, so that colour,
-by which cells are told apart, is not unlearned. For the same reason each view's mosaic of colours is asked for.
+The losses are those of `lessons`, and that two views of one picture are the same one (NT-Xent, Chen et al. 2020). One view
+is the picture in other colours, the other is a piece of it besides. An average of the weights over the last steps is what
+is kept (as in Tarvainen and Valpola 2017). Rounds follow each other (warm restarts, Loshchilov and Hutter 2017): in each
+the images grow and the rate is constant, then falls for the last third of its time. In the first the two views of a
+picture never share their colours, so that form is what is learned; from the second on most do, so that colour is not
+unlearned.
 """
 
 import math
@@ -14,7 +13,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -23,13 +21,8 @@ from torch.nn import functional as F
 
 from core.backbones import bundled
 from core.backbones.network import MEAN, STD
-from core.pretraining.scenes import MASK, OTHERS, PLAIN, TEXTURES, THINGS, Answers, Scenes, World, draw, make_world
-from core.pretraining.things import LIMBS
-
-WIDTH = 512
-"""Features of the network."""
-LAYOUT = 4
-"""Side of the mosaic of colours that the network must name for each view."""
+from core.pretraining.lessons import STAINED, WEIGHTS, Heads, Lesson, Pool, losses, make_world
+from core.pretraining.views import views_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ class Settings:
 
     seed: int = 0
     batch: int = 128
-    """Views in a step, of half as many scenes."""
+    """Views in a step, of half as many pictures."""
     lr: float = 1.5e-3
     weight_decay: float = 0.05
     sides: tuple[tuple[float, int], ...] = ((0.0, 48), (0.45, 64), (0.85, 96))
@@ -51,28 +44,9 @@ class Settings:
     contrast: float = 0.2
     """Weight of the loss between views."""
     same_colors: float = 0.7
-    """Share of the scenes whose two views have the same colours, from the second round on."""
+    """Share of the pictures whose two views have the same colours, from the second round on."""
     uses: int = 1
-    """Steps that each scene serves in."""
-
-
-class Heads(nn.Module):
-    """What is asked of the features (B, WIDTH)."""
-
-    SIZES: ClassVar = {
-        "thing": THINGS, "fill": TEXTURES, "ground": TEXTURES, "others": OTHERS + 1, "limbs": LIMBS, "pose": 8,
-        "mask": MASK * MASK, "tips": MASK * MASK, "ends": LIMBS + 1, "colors": 6, "kernel": 2, "layout": 3 * LAYOUT * LAYOUT,
-    }  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(WIDTH, sum(self.SIZES.values()))
-        self.project = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(inplace=True), nn.Linear(WIDTH, 128))
-
-    def forward(self, features: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Answers by name, each (B, its size), and embeddings (B, 128) of length 1."""
-        parts = self.linear(features).float().split(list(self.SIZES.values()), 1)
-        return dict(zip(self.SIZES, parts, strict=True)), F.normalize(self.project(features).float(), dim=1)
+    """Steps that each picture serves in."""
 
 
 @dataclass
@@ -137,102 +111,6 @@ def save(learning: Learning, file: Path, settings: Settings) -> None:
     part.replace(file)
 
 
-class Pool:
-    """Scenes that are each used a few times, because drawing them costs as much as learning from them."""
-
-    def __init__(self, world: World, settings: Settings, rng: torch.Generator, side: int) -> None:
-        self._world, self._rng, self._side = world, rng, side
-        self._chunk = max(2, settings.batch // 2 // settings.uses)
-        self._held: list[Scenes] = []
-        self._uses = settings.uses
-
-    def take(self) -> Scenes:
-        """Scenes for one step: one fresh chunk and the chunks of the steps before, the oldest of which leaves."""
-        self._held.append(draw(self._world, self._chunk, self._side, self._rng))
-        while len(self._held) < self._uses:
-            self._held.append(draw(self._world, self._chunk, self._side, self._rng))
-        self._held = self._held[-self._uses :]
-        images = torch.cat([one.images for one in self._held])
-        return Scenes(images, Answers(*(torch.cat(parts) for parts in zip(*(o.answers for o in self._held), strict=True))))
-
-
-def recolored(images: Tensor, rng: torch.Generator) -> Tensor:
-    """(B, 3, S, S) in 0 to 1, in other light and colours, blurred and noisy now and then, as cameras would have it."""
-    count = len(images)
-
-    def normal(spread: float, *shape: int) -> Tensor:
-        return spread * torch.randn(*shape, generator=rng)
-
-    def chance(share: float) -> Tensor:
-        return (torch.rand(count, generator=rng) < share)[:, None, None, None]
-
-    grey = images.mean(1, keepdim=True)
-    images = torch.where(chance(0.12), grey.expand_as(images), images)
-    images = images * torch.exp(normal(0.08, count, 3, 1, 1))
-    middle = images.mean((1, 2, 3), keepdim=True)
-    images = middle + (images - middle) * torch.exp(normal(0.3, count, 1, 1, 1)) + normal(0.08, count, 1, 1, 1)
-    images = torch.where(chance(0.04), 1 - images, images)
-    small = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear", align_corners=False)
-    images = torch.where(chance(0.25), images + (small - images) * torch.rand(count, 1, 1, 1, generator=rng), images)
-    coarse = F.adaptive_avg_pool2d(images, int(torch.randint(8, 21, (1,), generator=rng)))
-    coarse = F.interpolate(coarse, size=images.shape[-2:], mode="bilinear", align_corners=False)
-    images = torch.where(chance(0.12), coarse, images)
-    noise = 0.06 * torch.rand(count, 1, 1, 1, generator=rng) * chance(0.5)
-    return (images + noise * torch.randn(images.shape, generator=rng)).clamp(0, 1)
-
-
-def cropped(images: Tensor, rng: torch.Generator) -> Tensor:
-    """A piece of each image, 35 % to 100 % of its area and up to a quarter wider or higher, on the same grid."""
-    count = len(images)
-    area = (0.35 + 0.65 * torch.rand(count, generator=rng)).sqrt()
-    aspect = torch.exp(0.25 * (torch.rand(count, generator=rng) * 2 - 1)).sqrt()
-    w, h = (area * aspect).clamp(max=1), (area / aspect).clamp(max=1)
-    x, y = (torch.rand(2, count, generator=rng) * 2 - 1) * torch.stack([1 - w, 1 - h])
-    zero = torch.zeros(count)
-    theta = torch.stack([torch.stack([w, zero, x], 1), torch.stack([zero, h, y], 1)], 1)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-
-
-def losses(answers: Answers, told: dict[str, Tensor], images: Tensor, whole: Tensor) -> dict[str, Tensor]:
-    """Each loss by name. `whole` (B,) bool: views that show the whole scene, where places and sizes are right.
-
-    `images` (B, 3, S, S): the views, whose mean colours on the thing and beside it are asked for.
-    """
-    out = {
-        name: F.cross_entropy(told[name], getattr(answers, name), ignore_index=PLAIN)
-        for name in ("thing", "fill", "ground", "others", "ends", "kernel")
-    }
-    limbs = F.binary_cross_entropy_with_logits(told["limbs"], answers.limbs.float(), reduction="none")
-    out["limbs"] = limbs[answers.plan].mean()
-    mask = answers.mask[whole]
-    for name, truth in (("mask", mask), ("tips", answers.tips[whole])):
-        out[name] = F.binary_cross_entropy_with_logits(told[name][whole].reshape(-1, MASK, MASK), truth)
-    out["pose"] = F.smooth_l1_loss(told["pose"][whole], answers.pose[whole], beta=0.1)
-    small = F.adaptive_avg_pool2d(images[whole], MASK)
-    inside = (small * mask[:, None]).sum((2, 3)) / mask.sum((1, 2)).clamp(min=0.5)[:, None]
-    beside = (small * (1 - mask[:, None])).sum((2, 3)) / (1 - mask).sum((1, 2)).clamp(min=0.5)[:, None]
-    out["colors"] = F.smooth_l1_loss(told["colors"][whole], torch.cat([inside, beside], 1), beta=0.05)
-    out["layout"] = F.smooth_l1_loss(told["layout"], F.adaptive_avg_pool2d(images, LAYOUT).flatten(1), beta=0.05)
-    return out
-
-
-WEIGHTS = {
-    "thing": 1.0,
-    "fill": 1.0,
-    "ground": 0.4,
-    "others": 0.1,
-    "limbs": 0.5,
-    "mask": 1.0,
-    "tips": 2.0,
-    "ends": 0.3,
-    "pose": 1.0,
-    "colors": 1.0,
-    "kernel": 0.3,
-    "layout": 3.0,
-}
-
-
 def contrast(embeddings: Tensor, temperature: float = 0.2) -> Tensor:
     """NT-Xent of (2N, D) embeddings of length 1, of which i and i + N belong together."""
     likeness = embeddings @ embeddings.T / temperature
@@ -248,27 +126,18 @@ def rate(share: float, step: int, settings: Settings) -> float:
     return min(1.0, (step + 1) / settings.warmup_steps) * math.sin(left * math.pi / 2) ** 2
 
 
-def views_of(images: Tensor, same_colors: float, rng: torch.Generator) -> Tensor:
-    """(2B, 3, S, S): each of `images` (B, 3, S, S) whole and a piece of it, recoloured alike in a share of them."""
-    whole = recolored(images, rng)
-    alike = (torch.rand(len(images), generator=rng) < same_colors)[:, None, None, None]
-    pieces = cropped(torch.where(alike, whole, images), rng)
-    return torch.cat([whole, torch.where(alike, pieces, recolored(pieces, rng))])
-
-
 def step(
     learning: Learning,
-    scenes: Scenes,
+    lesson: Lesson,
     settings: Settings,
     factor: float,
     half: torch.dtype | None,
     same_colors: float = 0.0,
 ) -> dict[str, float]:
-    """One step of the optimizer; the losses by name, and how often the kind of thing was right."""
-    images = scenes.images.float() / 255
-    views = views_of(images, same_colors, learning.rng)
-    answers = Answers(*(torch.cat([part, part]) for part in scenes.answers))
-    whole = torch.arange(len(views)) < len(images)
+    """One step of the optimizer; the losses by name, and how often the kind of thing, of sign and of cell was right."""
+    sorts = lesson.sorts
+    views = views_of(lesson.images.float() / 255, sorts == STAINED, same_colors, learning.rng)
+    whole = torch.arange(len(views)) < len(sorts)
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     batch = ((views - mean) / std).contiguous(memory_format=torch.channels_last)
     for group in learning.optimizer.param_groups:
@@ -276,7 +145,7 @@ def step(
     with torch.autocast("cpu", dtype=half, enabled=half is not None):
         features = learning.model(batch)
     told, embeddings = learning.heads(features.float())
-    parts = losses(answers, told, views, whole)
+    parts = losses(lesson, told, views, whole)
     loss = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
     parts["contrast"] = contrast(embeddings)
     loss = loss + settings.contrast * parts["contrast"]
@@ -287,8 +156,12 @@ def step(
     _average(learning, settings)
     learning.step += 1
     learning.images += len(views)
-    right = (told["thing"].argmax(1) == answers.thing).float().mean()
-    return {**{name: float(part.detach()) for name, part in parts.items()}, "right": float(right)}
+    asked = (("thing", lesson.scenes.answers.thing), ("glyph", lesson.sheets.kind), ("cell", lesson.smears.kind))
+    right = {
+        f"{name} right": float((told[name][sorts.repeat(2) == place].argmax(1) == truth.repeat(2)).float().mean())
+        for place, (name, truth) in enumerate(asked)
+    }
+    return {**{name: float(part.detach()) for name, part in parts.items()}, **right}
 
 
 @torch.no_grad()
@@ -323,7 +196,7 @@ def run(learning: Learning, settings: Settings, *, minutes: Sequence[float], fil
         sides = settings.later_sides if number else settings.sides
         wanted = max(at_share for at_share in sides if at_share[0] <= share)[1]
         if pool is None or side != wanted:
-            side, pool = wanted, Pool(world, settings, learning.rng, wanted)
+            side, pool = wanted, Pool(world, settings.batch // 2, wanted, learning.rng, uses=settings.uses)
         same = settings.same_colors if number else 0.0
         shown.append(step(learning, pool.take(), settings, rate(share, learning.step, settings), half, same))
         learning.seconds = before + time.monotonic() - at

@@ -85,7 +85,7 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
 
     fill_kind, fill, fill_seen = _surface(world, count, side, rng)
     ground_kind, ground, ground_seen = _surface(world, count, side, rng)
-    scene, inks = _colored(ground, rng)
+    scene, inks = colored(ground, rng)
     scene = scene * (1 + _slope(ground, way) * uniform(0, 1.2, count)[:, None, None]).clamp(0.3, 1.8)[:, None]
 
     others = (torch.rand(count, OTHERS, generator=rng) < torch.tensor([0.5, 0.5])).cumprod(1)
@@ -98,7 +98,7 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
     relief = height * rough * side * 0.5 + fill * uniform(0, 1.5, count)[:, None, None]
     lit = (1 + _slope(relief, way, 0.35) * uniform(0.0, 1.4, count)[:, None, None]).clamp(0.25, 2.0)
     gloss = (_slope(relief, way, 0.5) - 0.35).clamp(min=0) * uniform(-0.5, 0.9, count).clamp(min=0)[:, None, None]
-    skin, _ = _colored(fill, rng, apart=inks)
+    skin, _ = colored(fill, rng, apart=inks)
     kernel = chance(0.35)
     skin = _with_kernel(world, skin, kernel, pose, rng)
     skin = skin * lit[:, None] + gloss[:, None]
@@ -137,14 +137,14 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
         world.things.exists[kind],
         told,
         F.adaptive_avg_pool2d(cover[:, None], MASK)[:, 0],
-        _marked(things.placed(shape.end, pose), shape.free),
+        marked(things.placed(shape.end, pose), shape.free),
         shape.free.sum(1),
         kernel.long(),
     )
     return Scenes(images, answers)
 
 
-def _marked(points: Tensor, there: Tensor) -> Tensor:
+def marked(points: Tensor, there: Tensor) -> Tensor:
     """(B, MASK, MASK): 1 at those of `points` (B, L, 2) that are `there` (B, L), half as much one cell beside."""
     axis = (torch.arange(MASK) + 0.5) * (2 / MASK) - 1
     x, y = points[..., 0, None, None], points[..., 1, None, None]
@@ -170,7 +170,7 @@ def _surface(world: World, count: int, side: int, rng: torch.Generator) -> tuple
     return kind, 0.5 + (field - 0.5) * strength.clamp(0.02, 1)[:, None, None], seen
 
 
-def _colored(field: Tensor, rng: torch.Generator, apart: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def colored(field: Tensor, rng: torch.Generator, apart: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(B, 3, S, S) of two inks mixed by `field`, and their mean lightness (B,), which keeps away from `apart`."""
     count = len(field)
     light = torch.rand(count, generator=rng)
@@ -208,7 +208,7 @@ def _with_other(world: World, scene: Tensor, there: Tensor, rng: torch.Generator
     size = torch.exp(-2.0 + 1.1 * torch.rand(count, generator=rng))
     pose = _pose(count, size, rng)
     outline = _enlarged(things.distance(shape, pose, side // 2), side)
-    color, _ = _colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng)
+    color, _ = colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng)
     cover = torch.sigmoid(-outline * side / 1.4)[:, None]
     return scene.index_copy(0, rows, scene[rows] + (color - scene[rows]) * cover)
 
@@ -225,7 +225,7 @@ def _with_kernel(world: World, skin: Tensor, there: Tensor, pose: things.Pose, r
     turn = 2 * pi * torch.rand(count, generator=rng)
     within = things.Pose(place, size, turn, torch.exp(0.15 * torch.randn(count, generator=rng)))
     outline = _enlarged(things.distance(shape, within, side // 2), side)
-    color, _ = _colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng, apart=skin[rows].mean((1, 2, 3)))
+    color, _ = colored(0.5 + (-outline / size[:, None, None]).clamp(0, 1), rng, apart=skin[rows].mean((1, 2, 3)))
     cover = torch.sigmoid(-outline * side / (0.7 + 4 * torch.rand(count, generator=rng) ** 2)[:, None, None])[:, None]
     return skin.index_copy(0, rows, skin[rows] + (color - skin[rows]) * cover)
 

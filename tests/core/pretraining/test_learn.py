@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from core.backbones import bundled
 from core.pretraining import learn
+from core.pretraining.lessons import WEIGHTS, Pool, make_world
 from core.pretraining.pack import pack
-from core.pretraining.scenes import draw, make_world
 
 SMALL = learn.Settings(batch=16, sides=((0.0, 32),), later_sides=((0.0, 32),), warmup_steps=1)
 WORLD = make_world(0)
@@ -16,7 +16,7 @@ WORLD = make_world(0)
 
 def steps(learning: learn.Learning, count: int) -> list[dict[str, float]]:
     learning.model.train()
-    pool = learn.Pool(WORLD, SMALL, learning.rng, 32)
+    pool = Pool(WORLD, SMALL.batch // 2, 32, learning.rng, uses=SMALL.uses)
     return [learn.step(learning, pool.take(), SMALL, 0.5, None) for _ in range(count)]
 
 
@@ -34,12 +34,12 @@ def test_saved_and_resumed_equals_unbroken(tmp_path: Path) -> None:
             assert torch.equal(tensor, again.parts[name].state_dict()[key]), f"{name}.{key}"
 
 
-def test_every_loss_falls_on_scenes_seen_again_and_again() -> None:
+def test_every_loss_falls_on_pictures_seen_again_and_again() -> None:
     learning = learn.begin(SMALL)
     learning.model.train()
-    scenes = draw(WORLD, 8, 32, torch.Generator().manual_seed(0))
-    told = [learn.step(learning, scenes, SMALL, 0.5, None) for _ in range(40)]
-    for name in learn.WEIGHTS:
+    lesson = Pool(WORLD, 16, 32, torch.Generator().manual_seed(0), uses=1).take()
+    told = [learn.step(learning, lesson, SMALL, 0.5, None) for _ in range(40)]
+    for name in WEIGHTS:
         before, after = (sum(one[name] for one in part) / 4 for part in (told[:4], told[-4:]))
         assert after < before, name
 
@@ -61,27 +61,11 @@ def test_rounds_follow_each_other() -> None:
     assert learn.placed(240, rounds) == (1, 1)
 
 
-def test_views_share_their_colours_where_they_are_asked_to() -> None:
-    flat = torch.rand(64, 3, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 32, 32)
-    apart = {}
-    for share in (0.0, 1.0):
-        whole, piece = learn.views_of(flat, share, torch.Generator().manual_seed(1)).mean((2, 3)).chunk(2)
-        apart[share] = float((whole - piece).abs().max())
-    assert apart[1.0] < 0.02 < 0.2 < apart[0.0]
-
-
 def test_the_contrast_is_low_where_partners_are_alike_and_high_where_they_are_swapped() -> None:
     vectors = F.normalize(torch.eye(8), dim=1)
     together, swapped = torch.cat([vectors, vectors]), torch.cat([vectors, vectors.roll(1, 0)])
     assert float(learn.contrast(together)) < 0.1
     assert float(learn.contrast(swapped)) > 4
-
-
-def test_a_crop_of_the_whole_area_leaves_an_image_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = draw(WORLD, 4, 32, torch.Generator().manual_seed(0)).images.float() / 255
-    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.ones(*shape))
-    monkeypatch.setattr(torch, "exp", lambda x: torch.ones_like(x))
-    assert torch.allclose(learn.cropped(images, torch.Generator()), images, atol=1e-4)
 
 
 def test_a_training_of_a_moment_saves_itself_and_packs_into_the_backbone(
