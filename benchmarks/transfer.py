@@ -3,10 +3,12 @@
     python benchmarks/transfer.py --data shared/data [--sets signs cells] [--each 10 20 50] [--seeds 5] [--json OUT]
 
 Sets: the hands of sign-digits.zip, the cells cut out of bccd.zip along their boxes (one red cell in eight), scikit-learn's
-digits, and the leaves of Thaw's demo set, which other code draws than what the weights were made from. For each seed `each`
-images of every class are learned from; up to 100 others of each class are asked about. Three figures, each the mean over the
-classes of the share found: a ridge classifier on the frozen network, fine-tuning everything, and training from scratch.
-Intervals are 95 % of Student's t over the seeds.
+digits, and the leaves of Thaw's demo set, which other code draws than what the weights were made from. Two more where
+Debian's packages dataset-fashion-mnist and openarena-081-textures are installed, or unpacked in --root: 200 of each kind of
+clothing, grey, and the grey tiles of 64 pixels of twenty surfaces (`SURFACES` says which), told apart one from another. For
+each seed `each` images of every class are learned from; up to 100 others of each class are asked about. Three figures, each
+the mean over the classes of the share found: a ridge classifier on the frozen network, fine-tuning everything, and training
+from scratch. Intervals are 95 % of Student's t over the seeds.
 """
 
 import os
@@ -14,12 +16,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import gzip
 import io
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -43,7 +47,11 @@ AUGMENT: dict[str, Augment] = {
     "digits": AUGMENT_PRESETS["upright"],
     "cells": AUGMENT_PRESETS["any-direction"],
     "leaves": AUGMENT_PRESETS["any-direction"],
+    "clothes": AUGMENT_PRESETS["upright"],
+    "surfaces": AUGMENT_PRESETS["any-direction"],
 }
+SURFACES = ("base_wall", "base_floor", "gothic_block", "gothic_floor", "gothic_wall", "acc_dm3", "acc_dm5")
+"""Folders of textures, of which the first photographs of at least 512 x 512 pixels are taken, three from each, 20 in all."""
 
 
 def signs(folder: Path) -> Iterator[tuple[bytes, int]]:
@@ -68,9 +76,38 @@ def cells(folder: Path) -> Iterator[tuple[bytes, int]]:
                 )
                 half = 0.55 * max(right - left, bottom - top, 8)
                 x, y = (left + right) / 2, (top + bottom) / 2
-                out = io.BytesIO()
-                photo.crop((int(x - half), int(y - half), int(x + half), int(y + half))).save(out, "PNG")
-                yield out.getvalue(), label
+                yield _png(photo.crop((int(x - half), int(y - half), int(x + half), int(y + half)))), label
+
+
+def clothes(folder: Path) -> Iterator[tuple[bytes, int]]:
+    where = folder / "usr/share/datasets/fashion-mnist"
+    with gzip.open(where / "t10k-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(where / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    for label in range(10):
+        for image in images[labels == label][:200]:
+            yield _png(Image.fromarray(image)), label
+
+
+def surfaces(folder: Path) -> Iterator[tuple[bytes, int]]:
+    with ZipFile(folder / "usr/share/games/openarena/baseoa/pak4-textures.pk3") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        chosen = []
+        for part in SURFACES:
+            inside = (name for name in names if name.startswith(f"textures/{part}/"))
+            chosen += list(islice((n for n in inside if min(Image.open(archive.open(n)).size) >= 512), 3))
+        for label, name in enumerate(chosen[:20]):
+            photo = Image.open(archive.open(name)).convert("L")
+            for top in range(0, 512, 64):
+                for left in range(0, 512, 64):
+                    yield _png(photo.crop((left, top, left + 64, top + 64))), label
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 def demo(key: str, _: Path) -> Iterator[tuple[bytes, int]]:
@@ -80,11 +117,12 @@ def demo(key: str, _: Path) -> Iterator[tuple[bytes, int]]:
 
 
 SETS = {"signs": signs, "digits": partial(demo, "digits"), "cells": cells, "leaves": partial(demo, "leaves")}
+PACKAGED = {"clothes": clothes, "surfaces": surfaces}
 
 
 @cache
 def task(name: str, folder: Path) -> probe.Task:
-    return probe.stacked(name, SETS[name](folder), SIDE)
+    return probe.stacked(name, (SETS | PACKAGED)[name](folder), SIDE)
 
 
 def divided(labels: np.ndarray, each: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +189,8 @@ def figure(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with sign-digits.zip and bccd.zip")
-    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where Debian's packages are unpacked")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=[*SETS, *PACKAGED])
     parser.add_argument("--each", nargs="+", type=int, default=[10, 20, 50])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--weights", default="bundled", help="'bundled' or a .safetensors file")
@@ -163,15 +202,15 @@ def main() -> None:
     print(f"{'set':8}{'each':>5}   probe random   probe pretr.   scratch        fine-tuned     errors: ratio", flush=True)
     with ProcessPoolExecutor(options.workers) as pool:
         for name in options.sets:
+            folder = options.root if name in PACKAGED else options.data
             for each in options.each:
                 probes = [
-                    pool.submit(probed, name, options.data, weights, each, options.seeds)
+                    pool.submit(probed, name, folder, weights, each, options.seeds)
                     for weights in ("random", options.weights)
                 ]
                 runs = {
                     weights: [
-                        pool.submit(trained, name, options.data, weights, each, seed, options.lr)
-                        for seed in range(options.seeds)
+                        pool.submit(trained, name, folder, weights, each, seed, options.lr) for seed in range(options.seeds)
                     ]
                     for weights in ("random", options.weights)
                 }

@@ -118,7 +118,7 @@ class Heads(nn.Module):
 
 
 WEIGHTS = {
-    "thing": 1.0, "fill": 1.0, "ground": 0.4, "others": 0.1, "limbs": 0.5, "ends": 0.3, "pose": 1.0, "kernel": 0.3,
+    "thing": 1.0, "fill": 0.7, "ground": 1.0, "others": 0.1, "limbs": 0.5, "ends": 0.3, "pose": 1.0, "kernel": 0.3,
     "layout": 3.0,
     "mask": 1.0, "tips": 2.0, "colors": 1.0,
     "glyph": 1.0, "glyph mask": 0.5, "glyph tips": 1.0,

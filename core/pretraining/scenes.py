@@ -16,6 +16,8 @@ from core.pretraining import textures, things
 THINGS, TEXTURES, OTHERS = 192, 64, 2
 MASK = 16
 """Side of the silhouette that the network must draw."""
+BROAD = 0.12
+"""Share of the image that a thing covers from which on its texture can be told."""
 PLAIN = -100
 """Instead of a kind of texture where none can be seen."""
 
@@ -128,15 +130,16 @@ def draw(world: World, count: int, side: int, rng: torch.Generator) -> Scenes:
         [*pose.place.T, pose.size.log(), pose.turn.cos(), pose.turn.sin(), pose.squeeze.log(), *(0.5 * way.T)], 1
     )
     hidden = torch.tensor(PLAIN)
+    mask = F.adaptive_avg_pool2d(cover[:, None], MASK)[:, 0]
     answers = Answers(
         kind,
-        torch.where(fill_seen, fill_kind, hidden),
+        torch.where(fill_seen & (mask.mean((1, 2)) > BROAD), fill_kind, hidden),
         torch.where(ground_seen, ground_kind, hidden),
         others.sum(1),
         shape.present,
         world.things.exists[kind],
         told,
-        F.adaptive_avg_pool2d(cover[:, None], MASK)[:, 0],
+        mask,
         marked(things.placed(shape.end, pose), shape.free),
         shape.free.sum(1),
         kernel.long(),

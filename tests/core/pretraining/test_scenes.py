@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional as F
 
-from core.pretraining.scenes import MASK, PLAIN, TEXTURES, THINGS, Scenes, draw, make_world
+from core.pretraining.scenes import BROAD, MASK, PLAIN, TEXTURES, THINGS, Scenes, draw, make_world
 
 WORLD = make_world(0)
 
@@ -22,9 +22,9 @@ def test_images_are_bytes_with_contrast_and_answers_within_their_ranges() -> Non
     assert (images.dtype, tuple(images.shape)) == (torch.uint8, (96, 3, 32, 32))
     assert float((images.float().flatten(1).std(1) > 4).float().mean()) > 0.97
     assert 0 <= int(answers.thing.min()) <= int(answers.thing.max()) < THINGS
-    for texture in (answers.fill, answers.ground):
+    for texture, least in ((answers.fill, 0.15), (answers.ground, 0.3)):
         seen = texture[texture != PLAIN]
-        assert 0.3 < len(seen) / 96 < 0.95
+        assert least < len(seen) / 96 < 0.95
         assert int(seen.max()) < TEXTURES
     assert bool((answers.limbs <= answers.plan).all())
     assert set(answers.others.tolist()) == {0, 1, 2}
@@ -60,3 +60,10 @@ def test_marks_lie_where_limbs_end_and_nowhere_else() -> None:
     strongest = answers.tips.flatten(1).argmax(1)[~alone]
     near = F.max_pool2d(answers.mask[~alone, None], 3, 1, 1).flatten(1)
     assert float((near.gather(1, strongest[:, None]) > 0.02).float().mean()) > 0.9
+
+
+def test_the_filling_is_asked_of_broad_things_alone() -> None:
+    answers = drawn(6, 256).answers
+    broad = answers.mask.mean((1, 2)) > BROAD
+    assert bool((answers.fill[~broad] == PLAIN).all())
+    assert float((answers.fill[broad] != PLAIN).float().mean()) > 0.4
