@@ -38,8 +38,14 @@ class Part:
 
 PARTS = {
     "store": Part(
-        ("core/store.py", "core/table.py", "core/turns.py", "core/database.py", "core/recovery.py"),
-        tuple(f"tests/core/test_{name}.py" for name in ("store", "table", "turns", "database", "recovery", "fair")),
+        (
+            *(f"core/store/{name}.py" for name in ("reading", "writing", "store")),
+            *(f"core/{name}.py" for name in ("table", "turns", "database", "recovery")),
+        ),
+        (
+            *(f"tests/core/store/test_{name}.py" for name in ("reading", "writing", "store")),
+            *(f"tests/core/test_{name}.py" for name in ("table", "turns", "database", "recovery", "fair")),
+        ),
     ),
     "checkpoint": Part(
         ("core/checkpoint.py",),
