@@ -146,8 +146,7 @@ def losses(lesson: Lesson, told: dict[str, Tensor], views: Tensor, whole: Tensor
 def _of_scenes(part: scenes.Scenes, told: dict[str, Tensor], views: Tensor, whole: Tensor) -> dict[str, Tensor]:
     answers = part.answers
     out = {
-        name: F.cross_entropy(told[name], getattr(answers, name), ignore_index=PLAIN)
-        for name in ("thing", "fill", "ground", "others", "ends", "kernel")
+        name: _named(told[name], getattr(answers, name)) for name in ("thing", "fill", "ground", "others", "ends", "kernel")
     }
     limbs = F.binary_cross_entropy_with_logits(told["limbs"], answers.limbs.float(), reduction="none")
     out["limbs"] = limbs[answers.plan].mean()
@@ -176,6 +175,12 @@ def _of_smears(part: cells.Smears, told: dict[str, Tensor], views: Tensor, whole
         "stain": _stained(told["stain"], views, part.nucleus, whole),
         "traits": F.smooth_l1_loss(told["traits"][whole], part.traits[whole], beta=0.1),
     }
+
+
+def _named(said: Tensor, truth: Tensor) -> Tensor:
+    """Cross-entropy of those that can be told; 0 where there is none in the lesson."""
+    summed = F.cross_entropy(said, truth, ignore_index=PLAIN, reduction="sum")
+    return summed / (truth != PLAIN).sum().clamp(min=1)
 
 
 def _covered(said: Tensor, truth: Tensor, whole: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 import torch
 
 from core.pretraining.lessons import SHARES, STAINED, WEIGHTS, Heads, Lesson, Pool, losses, make_world
+from core.pretraining.scenes import PLAIN
 
 WORLD = make_world(0)
 
@@ -42,3 +43,17 @@ def test_every_loss_is_told_and_none_asks_of_a_sort_what_it_does_not_show() -> N
     for name, head in (("pose", "pose"), ("stain", "stain"), ("glyph tips", "tips")):
         (asked,) = torch.autograd.grad(parts[name], told[head], retain_graph=True)
         assert float(asked[32:].abs().sum()) == 0, f"{name} asked of pieces"
+
+
+def test_a_question_that_no_picture_of_a_lesson_raises_costs_nothing() -> None:
+    lesson = lessons(1, 1)[0]
+    answers = lesson.scenes.answers
+    lesson = lesson._replace(
+        scenes=lesson.scenes._replace(answers=answers._replace(fill=torch.full_like(answers.fill, PLAIN))),
+        smears=lesson.smears._replace(nucleus=torch.zeros_like(lesson.smears.nucleus)),
+    )
+    views = lesson.images.float().div(255).repeat(2, 1, 1, 1)
+    told, _ = Heads()(torch.randn(64, 512, generator=torch.Generator().manual_seed(1)))
+    parts = losses(lesson, told, views, torch.arange(64) < 32)
+    assert (parts["fill"].item(), parts["stain"].item()) == (0, 0)
+    assert all(bool(part.isfinite()) for part in parts.values())
