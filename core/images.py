@@ -291,7 +291,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _draft(image: Image.Image, need: tuple[int] | tuple[int, int] | None, notes: list[str]) -> None:
-    """Let the JPEG decoder shrink by 2, 4 or 8 while both sides stay at least as large as needed (speed.md 3.4)."""
+    """Let the JPEG decoder shrink by 2, 4 or 8 while both sides stay at least as large as needed."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         notes.append("shrunk")
@@ -336,7 +336,7 @@ def _to_rgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
 
 
 def _eight_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Deep grey values (H, W) to uint8, without Pillow's clipping (durability.md, fact 12).
+    """Deep grey values (H, W) to uint8, without Pillow's clipping: its own conversion cuts all above 255 off.
 
     Whole numbers up to 65535: by the depth that holds the brightest one (8, 10, 12, 14 or 16 bits; 16 is a division by
     257), so that pictures of one camera keep their brightness to each other. All else: its minimum to maximum.

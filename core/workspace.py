@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def uploads(self) -> Path:
-        """Files on their way in; emptied at start-up."""
+        """Files on their way in; pieces and imports that were cut short wait here for a day or until they are done."""
         return self.root / "uploads"
 
     @property

@@ -1,6 +1,7 @@
 """Source: the files of a zip or a folder, listed and checked before one of them is read. Knows nothing of images or classes.
 
-A name inside a source is data and never a path of ours. Limits, and why: durability.md, section 4.1.
+A name inside a source is data and never a path of ours. The limits keep an archive of a few kilobytes from filling the disk
+or the memory.
 """
 
 import lzma

@@ -48,7 +48,7 @@ ANSWERS_BYTES = 2**30
 MEMORY_SHARE = 0.25
 """Of the memory that is free now, what all views together may take; else they are mapped from the disk."""
 CHUNK = {"cpu": 8}
-"""Images that go through the trunk at once: eight fit the cache of a core (speed.md 3.2); a GPU takes 256."""
+"""Images that go through the trunk at once: eight fit the cache of a core; a GPU takes 256."""
 NUMPY = {torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.int16}
 """numpy has no bfloat16: its bits are kept as whole numbers."""
 
@@ -149,7 +149,7 @@ class Features:
     ) -> Iterator[int]:
         """Fill `room`, giving the number of images done so far now and then.
 
-        On a CPU each thread takes pieces of its own and computes alone, so that nobody waits for anybody (speed.md 6.2); and
+        On a CPU each thread takes pieces of its own and computes alone, so that nobody waits for anybody; and
         what comes out does not depend on their number.
         """
         part, table, place = self._part(which), self._draws(which), self.trunk.place
