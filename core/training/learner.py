@@ -118,6 +118,9 @@ class Learner:
         self._touched |= set(self._changing)
         if recipe.ema and not self._average:
             self._average = {name: tensor.clone() for name, tensor in self._start.items()}
+        now = self._weights() if self._average else {}
+        for name in self._average.keys() - set(self._changing):  # what stands still is its own average, here and in its file
+            self._average[name].copy_(now[name])
 
     @property
     def outlook(self) -> Outlook:

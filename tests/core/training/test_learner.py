@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from core.augment import draws
+from core.augment import draws, normalised
 from core.backbones import build, layer_tree
 from core.plan import plan
 from core.recipe import BlockRule, Recipe
@@ -114,6 +114,30 @@ def test_a_step_learns_the_same_whoever_decides(learner) -> None:
         step(one, number)
         step(other, number)
     assert different(one.state(), other.state()) == set()
+
+
+def test_a_block_frozen_on_the_way_answers_as_it_stands_both_when_judged_and_when_kept() -> None:
+    tree = layer_tree(NAME, classes=3, image_size=SIDE)
+    recipe = Recipe(backbone=NAME, weights="random", image_size=SIDE, batch_size=BATCH, ema=0.99, lr=0.01)
+    network = build(NAME, classes=3, weights="random", image_size=SIDE, seed=1)
+    one = Learner(
+        network, plan(tree, ()), Classification(), recipe, device=torch.device("cpu"), precision="fp32", tree=tree, images=40
+    )
+    for number in range(6):
+        step(one, number)
+    head = (BlockRule(path="", trainable=False), BlockRule(path="classifier.3", trainable=True))
+    one.replan(plan(tree, head))
+    step(one, 6)
+    assert one.outlook.trunk is not None
+    frozen = network.model.features[0][0].weight
+    assert torch.equal(one.answering()["features.0.0.weight"], frozen)
+    kept = build(NAME, classes=3, weights="random", image_size=SIDE, seed=2)
+    kept.model.load_state_dict(one.answering())
+    kept.model.eval()
+    pixels = torch.randint(0, 255, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():
+        said = kept.model(normalised(pixels, kept.mean, kept.std))
+    assert torch.allclose(one.outputs(pixels), said, atol=1e-5)
 
 
 def test_adapters_and_a_step_in_parts_are_passed_over_as_a_whole(learner) -> None:
