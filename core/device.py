@@ -56,10 +56,16 @@ def measuring_batch(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the most that torch has held on a GPU so far; elsewhere what this whole process holds now."""
+    """Bytes: the most that torch has held on a GPU since `forget_peak`; elsewhere what this whole process holds now."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let `peak_memory` of a GPU begin anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def free_cached() -> None:

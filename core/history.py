@@ -108,6 +108,8 @@ class RunState:
     """Of `tested`."""
     ended: Ended | None = None
     interruptions: tuple[Interruption, ...] = ()
+    attempt: int = 1
+    """Number of the attempt at work, from 1, or else of the next one."""
 
 
 class History:
@@ -203,7 +205,8 @@ class History:
             self._tested, self._measuring = entry, None
         elif isinstance(entry, Ended):
             self._ended = entry
-            self._broken_off = entry.step if entry.outcome == "interrupted" else None
+            known = self._step.step if self._step else 0
+            self._broken_off = (entry.step or known) if entry.outcome == "interrupted" else None  # 0: it was still opening
             self._active = False
             self._preparing = self._measuring = None
             self._recent.clear()
@@ -253,6 +256,7 @@ class History:
             scores=self._tested.scores if self._tested else None,
             ended=ended if not self._active else None,
             interruptions=tuple(self._interruptions),
+            attempt=len(self.attempts) + (not self._active),
         )
 
     def _tick(self, clock: float) -> None:

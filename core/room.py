@@ -11,7 +11,7 @@ import psutil
 
 from core.container import available_bytes
 from core.errors import StoreError, ThawError
-from core.estimate import forecast
+from core.estimate import MOMENTS, forecast
 from core.recipe import Recipe
 from core.slot import resolve
 from core.workspace import Workspace
@@ -22,8 +22,6 @@ RESERVE_BYTES = 96 * 2**20
 """What a run leaves free: 64 MiB for checkpoints to leave, and the growth of the database."""
 MOST_MEMORY = 0.7
 """Share of the memory to be had that a run may ask for: a system without memory kills the whole server."""
-SLOTS = {"adamw": 2, "adam": 2, "sgd": 1, "rmsprop": 2}
-"""Numbers that an optimizer remembers of each parameter that learns."""
 
 
 class Needed(NamedTuple):
@@ -68,7 +66,7 @@ def needed(recipe: Recipe, workspace: Workspace) -> Needed:
     tree = layer_tree(recipe.backbone, classes=len(dataset.classes), image_size=recipe.image_size, workspace=workspace)
     first = plan(tree, recipe.rules, epoch=1)
     weights = 4 * first.total
-    checkpoint = weights * (2 if recipe.ema else 1) + 4 * first.trainable * SLOTS[recipe.optimizer]
+    checkpoint = weights * (2 if recipe.ema else 1) + 4 * first.trainable * MOMENTS[recipe.optimizer]
     images = len(dataset.items)
     pixels = 3 * recipe.image_size**2 * images
     kindest = "bf16" if recipe.precision == "auto" else recipe.precision  # nothing is refused that may fit

@@ -176,7 +176,8 @@ class Access:
         if weights in KINDS or self.keeps():
             return
         file, home = Path(weights).expanduser().resolve(), self._workspace
-        if file.is_relative_to((home.weights / "own").resolve()):
+        own = (home.weights / "own").resolve()
+        if file.parent in (own, own / self.owner()):  # such as lay there before there were accounts
             return
         if file.is_relative_to(home.runs.resolve()):
             try:
@@ -241,7 +242,7 @@ class Access:
         home = self._workspace
         folders = [home.runs / run_id for run_id, owner in runs.items() if owner == me]
         folders += [home.datasets / one for one, owner in self.accounts.owners().items() if owner == me]
-        return [*folders, *(home.uploads.glob(f"{me}.*") if me else ())]
+        return [*folders, *((home.weights / "own" / me, *home.uploads.glob(f"{me}.*")) if me else ())]
 
     @contextmanager
     def upload(self, declared_bytes: int) -> Iterator["Arriving"]:

@@ -10,7 +10,7 @@ from core.recipe import Recipe
 from core.words import LANGUAGES
 from ui import health, navigation, services, state
 from ui.components.person import person
-from ui.parts import hindrance, notes, which
+from ui.parts import hindrance, which
 from ui.sign_in import OUT
 from ui.text import percent, plain, set_title, strategy, t
 
@@ -118,12 +118,6 @@ def _at_work() -> None:
     more = f" · {t('frame.queued', n=len(waiting))}" if waiting else ""
     icon = navigation.ICONS["train"]
     st.caption(f":orange[{icon} {words}{more}]", width="content")
-
-
-def apology(error: Exception) -> None:
-    """What a person reads when a page failed in a way that nobody foresaw; the log holds the rest."""
-    known = error if isinstance(error, ThawError) else ThawError("page.broken", reason=type(error).__name__)
-    notes.failure(known, key="frame.apology")
 
 
 def footer() -> None:

@@ -27,7 +27,7 @@ from core.events import Pause, Scores
 from core.heavy import load_torch
 from core.pins import FILE
 from core.recipe import Recipe
-from core.run import ACTIVE, RESUMABLE, Run, State
+from core.run import ACTIVE, Run, State
 from ui import services
 from ui.jobs import Cancelled, Job, Progress
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from core.model import Model
 
 WITH_MODEL = frozenset[State]({"finished", "stopped"})
-"""States of runs that ended with the best weights restored and tested."""
+"""States of runs that ended with the best weights restored and tested; but see `has_model`."""
 MODEL, ONNX, REPORT = "model.safetensors", "model.onnx", "model.onnx.json"
 MOST_OFFERED = 50
 """Runs that a box offers; older ones are opened from the list of all."""
@@ -73,11 +73,16 @@ def empty_bin() -> None:
     services.empty_bin()
 
 
+def has_model(run: Run) -> bool:
+    """It ended with a model to look at; one that was stopped before its first step has none."""
+    return run.state == "finished" or (run.state == "stopped" and run.best_epoch is not None)
+
+
 def with_model(also: str | None = None) -> list[Run]:
     """The newest runs that have a tested model, newest first, and the run `also` if it has one."""
     asked = find(also)
-    more = [asked] if asked is not None and asked.state in WITH_MODEL and not asked.deleted else []
-    return _newest_first([*services.runs(states=WITH_MODEL, many=MOST_OFFERED), *more])
+    more = [asked] if asked is not None and not asked.deleted else []
+    return _newest_first(list(filter(has_model, [*services.runs(states=WITH_MODEL, many=MOST_OFFERED), *more])))
 
 
 def to_try(also: str | None = None) -> list[Run]:
@@ -137,8 +142,8 @@ def restore(run_id: str) -> None:
 
 
 def can_resume(run: Run) -> bool:
-    """It stopped on the way and can go on: not one that a person ended on purpose."""
-    return run.state in RESUMABLE - {"stopped"} and run.step > 0
+    """It stopped on the way and can go on: not one that a person ended on purpose, nor one that failed before it learned."""
+    return run.state in {"paused", "interrupted"} or (run.state == "failed" and run.step > 0)
 
 
 # --- what came out ------------------------------------------------------------------------------------------------------
@@ -258,16 +263,17 @@ class Guess:
 def predict(run_id: str, pictures: Sequence[tuple[str, bytes]], kept: str = "") -> Job:
     """Let the model of a run look at (name, bytes) pictures; gives a list of Guess. The same question is asked once.
 
-    `kept` is the file of a moment that is asked instead.
+    `kept` is the file of a moment that is asked instead. A run that went on has another model, and is asked anew.
     """
-    digest = hashlib.sha256(f"{run_id}/{kept}".encode())
+    file = services.run_folder(run_id) / (kept if FILE.fullmatch(kept) else MODEL)
+    changed = file.stat().st_mtime_ns if file.is_file() else 0
+    digest = hashlib.sha256(f"{run_id}/{kept}/{changed}".encode())
     for name, data in pictures:
         digest.update(name.encode("utf-8", "replace") + hashlib.sha256(data).digest())
     question, jobs = digest.hexdigest(), services.jobs()
     known = jobs.find("predict", question)
     if known is not None and known.state in ("running", "done"):
         return known
-    file = services.run_folder(run_id) / (kept if FILE.fullmatch(kept) else MODEL)
     asked = list(pictures)[:MOST_PICTURES]
 
     def work(progress: Progress, cancelled: Cancelled) -> list[Guess]:
@@ -336,8 +342,9 @@ def export(run_id: str) -> Job:
     folder = services.run_folder(run_id)
 
     def work(progress: Progress, cancelled: Cancelled) -> "ExportReport":
+        mark = _mark(folder)  # before: the run may get another model meanwhile
         report = export_apart(folder, "onnx", folder / ONNX, cancelled=cancelled)
-        said = {**asdict(report), "path": ONNX, "of": _mark(folder)}
+        said = {**asdict(report), "path": ONNX, "of": mark}
         (folder / REPORT).write_text(json.dumps(said), "utf-8")
         return report
 

@@ -41,9 +41,7 @@ DECODERS = anyio.CapacityLimiter(2)
 DOWNLOADS = {
     "model.safetensors": "application/octet-stream",
     "model.onnx": "application/octet-stream",
-    "report.json": "application/json",
     "test.json": "application/json",
-    "recipe.json": "application/json",
 }
 """The files of a run that may leave it, and what they are; so may the moments that were kept."""
 

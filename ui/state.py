@@ -23,7 +23,6 @@ _PAGE = "thaw.page"
 _OPEN = "thaw.run"
 _LANGUAGE = "thaw.language"
 _SPOKEN = "thaw_spoken"
-_MISSING = object()
 
 
 # --- language -------------------------------------------------------------------------------------------------------------
@@ -157,12 +156,6 @@ def follow(widget: str, value: Any) -> None:
     widget then shows its default, and sends it back as if a person had chosen it.
     """
     if st.session_state.get(widget, value) != value:
-        st.session_state[widget] = value
-
-
-def fill(widget: str, value: Any) -> None:
-    """Let the widget of that key show `value`. Only before it is drawn; writes nothing if it shows it already."""
-    if st.session_state.get(widget, _MISSING) != value:
         st.session_state[widget] = value
 
 

@@ -62,7 +62,7 @@ def export_model(run_folder: Path, format: str, out: Path) -> ExportReport:
         raise ExportError("export.unknown_format", format=format, known=", ".join(FORMATS))
     if not (run_folder / MODEL_FILE).is_file():
         raise ExportError("export.no_model", run=run_folder.name)
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")  # so that one left by a crash is swept up
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         check: Check = import_module(f"core.export.{format}").write(run_folder, part)
@@ -94,7 +94,10 @@ def export_apart(run_folder: Path, format: str, out: Path, *, cancelled: Callabl
     command = [sys.executable, "-m", "core.export", str(run_folder), format, str(out)]
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=pipe) as child:  # noqa: S603 - our own module
-        said, complaint = _hear(child, cancelled)
+        try:
+            said, complaint = _hear(child, cancelled)
+        finally:
+            child.kill()  # whatever ended the waiting; one that has ended is not met
     if said is None:
         raise ExportError("export.cancelled", format=format)
     try:
@@ -108,13 +111,12 @@ def export_apart(run_folder: Path, format: str, out: Path, *, cancelled: Callabl
 
 
 def _hear(child: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> tuple[bytes | None, bytes]:
-    """What the child wrote until its end; None if it was ended because of `cancelled`."""
+    """What the child wrote until its end; None if it is to end because of `cancelled`."""
     while True:
         try:
             return child.communicate(timeout=0.2)
         except subprocess.TimeoutExpired:
             if cancelled():
-                child.kill()
                 return None, b""
 
 

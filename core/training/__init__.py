@@ -140,6 +140,8 @@ def _attempt(recipe: Recipe, workspace: Workspace, folder: Path, resume: Path | 
             yield from _pin(job, desk)
         if not desk.leaving:
             yield from _finish(job, desk)
+            for _ in desk.pins():  # too late: what stands there now are the best weights
+                yield Notice(code="training.not_pinned", values={"cause": "run.not_waiting"})
         if desk.leaving:
             yield from _leave(job, desk)
         yield _ended(job, desk)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core import checkpoint
 from core.augment import draws
-from core.device import free_cached, measuring_batch, out_of_memory, peak_memory
+from core.device import forget_peak, free_cached, measuring_batch, out_of_memory, peak_memory
 from core.errors import CheckpointError, TrainingError
 from core.events import (
     Amend,
@@ -205,6 +205,7 @@ class Job:
         In a run of many steps it is made twice and the second one counts: the first has more to set up than to do.
         """
         rows = self.batches()[0]
+        forget_peak(self.learner.device)
         with self.learner.forgetting():
             for _ in range(2 if self.recipe.epochs * self.steps_per_epoch > MANY_STEPS else 1):
                 begin = time.perf_counter()

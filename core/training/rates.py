@@ -148,7 +148,7 @@ def sweep_rates(
                 momentum=recipe.momentum, warmup_epochs=recipe.warmup_epochs, seed=recipe.seed, start=_start(head),
                 progress=_part(tell, len(tries), len(some), len(pairs)), cancelled=told,
             )  # fmt: skip
-            tries += _tries(found, some, by_loss=recipe.metric == "loss")
+            tries += _tries(found, some, by_loss=recipe.metric == "loss", images=len(truth))
         done = time.perf_counter()
         left_out, right = _without_rate(views[0], labels, val, truth, classes, told)
     return RateSweep(
@@ -255,12 +255,15 @@ def _part(tell: Progress, before: int, some: int, total: int) -> Progress:
     return progress
 
 
-def _tries(found: Sweep, pairs: Sequence[tuple[float, float]], *, by_loss: bool) -> Iterator[Try]:
+def _tries(found: Sweep, pairs: Sequence[tuple[float, float]], *, by_loss: bool, images: int) -> Iterator[Try]:
+    """Each with the epoch that a training would keep, which judges by `images` validation images."""
     for at, (rate, decay) in enumerate(pairs):
         accuracy, loss = found.val_accuracy[:, at].tolist(), found.val_loss[:, at].tolist()
         gone = bool(found.diverged[at])
-        worth = [_worth(*both, by_loss=by_loss) for both in zip(accuracy, loss, strict=True)]
-        best = worth.index(min(worth))
+        place = Place()
+        for place.epoch, both in enumerate(zip(accuracy, loss, strict=True), 1):
+            place.judge(-both[1] if by_loss else both[0], both[1], 0 if by_loss else images)
+        best = (place.best_epoch or 1) - 1
         yield Try(
             rate=rate,
             decay=decay,
@@ -275,7 +278,7 @@ def _tries(found: Sweep, pairs: Sequence[tuple[float, float]], *, by_loss: bool)
 
 
 def _worth(accuracy: float, loss: float, *, by_loss: bool) -> tuple[float, float]:
-    """Less is better; what is no number is worst. As `Place.judge` has it."""
+    """Less is better; what is no number is worst."""
     lost = loss if math.isfinite(loss) else math.inf
     return (lost, 0.0) if by_loss else (-accuracy, lost)
 

@@ -176,6 +176,20 @@ def test_where_a_run_was_interrupted_and_from_where_it_went_on_is_known() -> Non
     history.feed(started(at=4))
     history.feed(step(5))
     assert history.state().interruptions == (Interruption(at=7, went_on_from=4),)
+    history.feed(Ended(outcome="interrupted", step=0))  # it had not even been opened again
+    history.feed(started(at=5))
+    assert history.state().interruptions[-1] == Interruption(at=5, went_on_from=5)
+
+
+def test_attempts_are_counted_from_the_moment_that_one_may_begin() -> None:
+    history = fed()
+    assert history.state().attempt == 1
+    history.feed(started())
+    assert history.state().attempt == 1
+    history.feed(Ended(outcome="paused", step=1))
+    assert history.state("running").attempt == 2
+    history.feed(started(at=1))
+    assert history.state().attempt == 2
 
 
 def test_many_steps_at_once_say_the_same_as_one_by_one() -> None:

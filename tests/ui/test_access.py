@@ -174,14 +174,14 @@ def test_the_routes_say_404_to_others(
 ) -> None:
     dataset, run = of_ann
     accounts = services.access().accounts
-    (services.store().folder(run) / "report.json").write_text("{}")
+    (services.store().folder(run) / "test.json").write_text("{}")
     (services.store().folder(run) / "kept-00000001.safetensors").write_bytes(b"x")
     be("ann")
     sha = services.dataset(dataset).items[0].sha256
     paths = [
         f"/api/runs/{run}/curve",
         f"/api/runs/{run}/readings",
-        f"/api/download/{run}/report.json",
+        f"/api/download/{run}/test.json",
         f"/api/download/{run}/kept-00000001.safetensors",
         f"/api/thumbs/{dataset}/{sha}",
         f"/api/image/{dataset}/{sha}",
@@ -277,12 +277,13 @@ def test_weights_are_uploaded_ones_or_of_an_own_run(of_ann: tuple[str, str], hou
     mine = services.submit(Recipe(dataset="demo:digits"))
     own = services.keep_weights("a.safetensors", b"x")
     for fine in ("pretrained", "bundled", "random", str(own), str(house.runs / mine / "model.safetensors")):
-        services.check_weights(fine)
+        services.access().check_weights(fine)
     for wrong in (
         tmp_path / "secret.safetensors",
         house.runs / of_ann[1] / "model.safetensors",
         house.weights / "own" / ".." / ".." / "runs" / of_ann[1] / "model.safetensors",
         house.runs / "x" / "model.safetensors",
+        house.weights / "own" / "somebody-else" / "a.safetensors",
         Path("~/secret.safetensors"),
         Path("secret.safetensors"),
     ):

@@ -100,18 +100,6 @@ def test_a_link_brings_its_language(opened: Callable[..., AppTest]) -> None:
     assert (at.title[0].value, "lang" in at.query_params) == (catalogue("zh")["start.title"], False)
 
 
-def test_a_broken_page_is_an_apology_without_a_trace(house: Workspace) -> None:
-    def page() -> None:
-        from ui import frame
-
-        frame.apology(ZeroDivisionError("secret detail"))
-
-    at = AppTest.from_function(page).run()
-    assert "ZeroDivisionError" in at.error[0].value
-    assert "secret detail" not in at.error[0].value
-    assert catalogue("en")["error.page.broken.remedy"].replace(";", ";") in at.error[0].value
-
-
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_every_page_has_a_name_and_a_help(lang: str) -> None:
     for name in navigation.ICONS:

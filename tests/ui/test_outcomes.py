@@ -1,19 +1,29 @@
 """What lies behind figures, how sure they are, and in what recipes differ: plain functions, no page."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.evaluation import scores
+from core.events import Ended, EpochDone, StepDone
 from core.recipe import Recipe
+from core.run import State
 from core.workspace import Workspace
 from ui import outcomes, services
 from ui.outcomes import Prediction
+from ui.parts import run_rows
 
 
 def said(true: int, predicted: int, sure: float) -> Prediction:
     return Prediction("0" * 64, "x.png", true, predicted, sure, ((predicted, sure),))
+
+
+def unjudged(epoch: int) -> EpochDone:
+    """An epoch of a run without validation images."""
+    none: dict[str, None] = dict.fromkeys(("val_loss", "val_accuracy", "val_macro_f1"))
+    return EpochDone(epoch=epoch, step=2 * epoch, train_loss=1.0, train_accuracy=0.5, best=True, **none)
 
 
 FOUND = [said(0, 0, 0.9), said(0, 1, 0.6), said(0, 1, 0.8), said(1, 1, 0.7), said(1, 0, 0.99), said(0, 0, 0.5)]
@@ -80,3 +90,50 @@ def test_the_same_question_is_asked_once_and_few_answers_are_kept(house: Workspa
     for number in range(outcomes.KEPT + 5):
         outcomes.predict(run.id, [("a.png", bytes([number]))]).wait(10)
     assert len(services.jobs()._jobs) <= outcomes.KEPT
+
+
+def test_a_model_that_was_made_anew_is_asked_anew(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = services.store().create(Recipe())
+    file: Path = services.run_folder(run.id) / "model.safetensors"
+    monkeypatch.setattr(outcomes, "_model", lambda file, changed: file.read_text())
+    monkeypatch.setattr(outcomes, "_guess", lambda model, name, data: model)
+    answers = []
+    for made, model in enumerate(("old", "old", "new")):
+        file.write_text(model)
+        os.utime(file, ns=(0, 10**9 * (1 + (made == 2))))
+        job = outcomes.predict(run.id, [("a.png", b"a")])
+        job.wait(10)
+        answers.append((job, job.result))
+    assert answers[0] == answers[1]
+    assert [result for _, result in answers] == [["old"], ["old"], ["new"]]
+
+
+def test_who_has_no_model_is_not_offered_as_one(house: Workspace) -> None:
+    store = services.store()
+    runs = {}
+    for state, best in (("finished", None), ("stopped", 1), ("stopped", None)):
+        run = store.create(Recipe())
+        store.transition(run.id, "running")
+        if best:
+            store.append(run.id, [unjudged(best)])
+        store.append(run.id, [Ended(outcome=state, best_epoch=best)])
+        runs[state, best] = run.id
+    assert {run.id for run in outcomes.with_model()} == {runs["finished", None], runs["stopped", 1]}
+    assert runs["stopped", None] not in {run.id for run in outcomes.with_model(runs["stopped", None])}
+
+
+@pytest.mark.parametrize(
+    ("state", "step", "goes_on"),
+    [("paused", 0, True), ("interrupted", 0, True), ("failed", 0, False), ("failed", 3, True), ("stopped", 3, False)],
+)
+def test_what_did_not_end_by_itself_can_go_on_even_before_its_first_step(
+    house: Workspace, state: State, step: int, goes_on: bool
+) -> None:
+    store = services.store()
+    run = store.create(Recipe())
+    store.transition(run.id, "running")
+    if step:
+        store.append(run.id, [StepDone(step=step, epoch=1, loss=1.0, correct=1, images=2, lr=0.1, clock=1.0)])
+    store.append(run.id, [Ended(outcome=state, step=step)])
+    assert outcomes.can_resume(store.run(run.id)) == goes_on
+    assert {"resume", "open"} <= set(run_rows.possible(store.run(run.id))) or not goes_on

@@ -19,6 +19,6 @@ def show() -> None:
         pictures = offer.show(run)
     with right:
         guesses.show(run, pictures, kept)
-    if run.state in outcomes.WITH_MODEL:
+    if outcomes.has_model(run):
         take.show(run)
     pins.show(run)

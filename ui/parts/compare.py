@@ -124,6 +124,8 @@ def _value(field: str, value: Any) -> str:
     if field == "dataset":
         name = set_title(value, services.dataset_name(value)) or str(value)
         return f"{name} ({version(value.partition('@')[2])})" if "@" in value else name
+    if value is None:
+        return "–"
     if isinstance(value, bool):
         return t("runlist.yes" if value else "runlist.no")
     if isinstance(value, float):
@@ -141,5 +143,7 @@ def _rules(rules: list[dict[str, Any]]) -> str:
             parts.append(t("runlist.learns" if rule["trainable"] else "runlist.frozen"))
         if rule["lr_scale"] is not None:
             parts.append(f"×{rule['lr_scale']:g}")
+        told = {"adapter": rule["adapter"], "pull": rule["pull"], "since": rule["since"] if rule["since"] > 1 else None}
+        parts += [t(f"runlist.rule.{name}", value=f"{value:g}") for name, value in told.items() if value is not None]
         said.append(f"{rule['path'] or t('runlist.network')} {' '.join(parts)}")
     return t("unit.comma").join(said) or "–"

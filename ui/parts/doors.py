@@ -92,7 +92,7 @@ def again() -> None:
             icon=":material/visibility:" if watch else ":material/arrow_forward:",
         ):
             state.show_run(run.id)
-            navigation.go("results" if run.state in outcomes.WITH_MODEL else "train")
+            navigation.go("results" if outcomes.has_model(run) else "train")
         if len(runs) > 1 and st.button(
             t("start.again.all", n=outcomes.count()), key=state.key("start", "again", "all"), type="tertiary"
         ):

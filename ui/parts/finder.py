@@ -97,7 +97,12 @@ def _take(part: str | None, rate: float) -> None:
     if part is None:
         state.edit(lr=_rounded(rate))
     else:
-        state.edit(rules=recipe.with_rule(part, lr_scale=_rounded(rate / recipe.lr)).rules, strategy="custom")
+        try:
+            rules = recipe.with_rule(part, lr_scale=_rounded(rate / recipe.lr)).rules
+        except ThawError as error:  # more than a thousand times the base rate
+            state.refuse("finder", error)
+        else:
+            state.edit(rules=rules, strategy="custom")
 
 
 def _rounded(rate: float) -> float:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import ThawError
 from core.events import Discard, Pause, Stop
 from core.recipe import Recipe
-from ui import navigation, services, state
+from ui import navigation, outcomes, services, state
 from ui.components.live_chart import live_chart
 from ui.parts import hindrance, narration, notes, pins, steer, watch
 from ui.text import compact, count, duration, figure, moment, percent, plain, said, set_title, strategy, t
@@ -172,9 +172,13 @@ def sentence(run: "Run", now: "RunState") -> str:
 
 def result(run: "Run", now: "RunState") -> str:
     """How it ended, in one sentence."""
+    if not outcomes.has_model(run):
+        return t("train.result.nothing")
     why = "early" if now.ended is not None and now.ended.reason == "early_stop" else run.state
     if run.test_accuracy is not None:
         return t(f"train.result.{why}.test", accuracy=percent(run.test_accuracy), epoch=run.best_epoch or now.epoch)
+    if run.best_val_accuracy is None:
+        return t("train.result.unjudged", epoch=run.best_epoch or now.epoch)
     return t(f"train.result.{why}.val", accuracy=percent(run.best_val_accuracy), epoch=run.best_epoch or now.epoch)
 
 
@@ -190,16 +194,17 @@ def _share(now: "RunState") -> float:
 def _controls(run: "Run") -> None:
     if run.state in ("failed", "paused", "interrupted") and run.error is not None:
         notes.failure(ThawError(run.error[0], **run.error[1]), key=state.key("train", "failed"))
-    asked = state.value(state.key("train", "asked"))
-    told = asked[1] if asked and asked[0] == run.id and run.state in ACTIVE else None
+    now = services.run_state(run.id)
+    asked = state.value(state.key("train", "asked"))  # of another attempt: it was heard, and the run went on since
+    told = asked[1] if asked and (asked[0], asked[2]) == (run.id, now.attempt) and run.state in ACTIVE else None
     with st.container(horizontal=True, vertical_alignment="center", key=state.key("train", "controls")):
         if run.state == "running":
             _tell("pause", run.id, Pause(), ":material/pause:", told)
             _tell("stop", run.id, Stop(), ":material/flag:", told)
-            pins.button(run, services.run_state(run.id).step, disabled=told is not None)
+            pins.button(run, now.step, disabled=told is not None or now.stage == "testing")
         elif run.state in ("paused", "interrupted", "failed"):
             _resume(run.id, primary=True)
-        elif run.state in ("finished", "stopped"):
+        elif outcomes.has_model(run):
             if st.button(
                 t("train.to_results"), key=state.key("train", "results"), type="primary", icon=":material/fact_check:"
             ):
@@ -251,7 +256,7 @@ def _resume(run_id: str, *, primary: bool) -> None:
 def _send(run_id: str, name: str, command: "Command") -> None:
     try:
         services.send(run_id, command)
-        state.put(state.key("train", "asked"), (run_id, name))
+        state.put(state.key("train", "asked"), (run_id, name, services.run_state(run_id).attempt))
     except ThawError as error:
         state.refuse("run", error)
 

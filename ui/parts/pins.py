@@ -47,7 +47,7 @@ def show(run: "Run") -> None:
 
 def choose(run: "Run") -> str:
     """A box to ask a moment instead of the best model, where there are any; its file, '' for the best."""
-    best = [""] if run.state in outcomes.WITH_MODEL else []
+    best = [""] if outcomes.has_model(run) else []
     labels = dict.fromkeys(best, t("pins.best")) | {pin.file: label(pin) for pin in reversed(services.pins(run.id))}
     if not labels or list(labels) == [""]:
         return ""

@@ -99,7 +99,7 @@ def possible(run: Run) -> tuple[str, ...]:
     if run.state == "running":
         return "open", "pause", "rename"
     first = ("resume",) if outcomes.can_resume(run) else ()
-    seen = ("open",) if run.state in outcomes.WITH_MODEL or run.step > 0 else ()
+    seen = ("open",) if first or outcomes.has_model(run) or run.step > 0 else ()
     return (*first, *seen, "rename", "delete")
 
 
@@ -126,7 +126,7 @@ def _do(action: str, run_id: str) -> None:
         return
     if action == "open":
         state.show_run(run.id)
-        navigation.go("results" if run.state in outcomes.WITH_MODEL else "train")
+        navigation.go("results" if outcomes.has_model(run) else "train")
     elif action == "rename":
         _rename(run)
     else:

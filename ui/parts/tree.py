@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.errors import ThawError
-from core.plan import Plan, plan
+from core.plan import Plan, plan, thawing
 from core.recipe import BlockRule
 from ui import services, state
 from ui.components.layer_tree import layer_tree
@@ -61,6 +61,8 @@ def totals(made: "LayerTree") -> None:
     try:
         planned = plan(made, recipe.rules)
         reckoned = services.estimate(recipe, made, planned)
+        run = services.forecast(recipe, made) if thawing(recipe.rules) else reckoned
+        whole = run.seconds(recipe.epochs)
     except ThawError as error:
         notes.failure(error, key=state.key("model", "totals-failed"))
         return
@@ -88,8 +90,8 @@ def totals(made: "LayerTree") -> None:
         st.metric(
             t("model.total.epoch"),
             t("unit.about", value=duration(seconds)) if seconds is not None else "–",
-            t("model.total.run", value=duration(seconds * recipe.epochs), n=recipe.epochs)
-            if seconds is not None
+            t("model.total.run", value=duration(whole), n=recipe.epochs)
+            if whole is not None
             else t("model.total.measuring"),
             delta_color="off",
             delta_arrow="off",

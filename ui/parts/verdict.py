@@ -71,7 +71,8 @@ def _figures(tested: Tested, right: int) -> None:
 
 def _caveats(run: Run, tested: Tested) -> list[str]:
     """What one should know before believing the figures."""
-    said = [t("results.epoch", epoch=tested.epoch, epochs=run.recipe.epochs)]
+    chosen = "results.epoch" if run.best_val_accuracy is not None else "results.epoch.last"
+    said = [t(chosen, epoch=tested.epoch, epochs=run.recipe.epochs)]
     if run.state == "stopped":
         said.append(t("results.stopped", epoch=run.epoch))
     if tested.split == "val":

@@ -1,6 +1,7 @@
 """Networks for pages: backbones, their trees and weights, the draft of a recipe, what it will take, rates that suit it."""
 
 import hashlib
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,18 @@ def rates(recipe: Recipe) -> "pd.DataFrame":
     return remembered(("rates", recipe.changed(name="", seed=0).to_json()), draw)
 
 
+def _settled(recipe: Recipe) -> Recipe:
+    """On the device and on the version of its data set that a run would take that was started now."""
+    from core.dataset import pinned
+
+    here = opened()
+    on = here.engine.device if recipe.device == "auto" else recipe.device
+    return recipe.changed(device=on, dataset=pinned(here.workspace, recipe.dataset))
+
+
 def find_rate(recipe: Recipe, part: str | None) -> Job:
     """Try learning rates on the draft in the background; the result is a `core.training.finder.Found`."""
-    here = opened()
+    here, recipe = opened(), _settled(recipe)
     check(recipe)
 
     def work(progress: Progress, cancelled: Cancelled) -> Any:
@@ -68,13 +78,13 @@ def find_job(recipe: Recipe, part: str | None) -> Job | None:
 
 
 def _find_name(recipe: Recipe, part: str | None) -> str:
-    settled = recipe.changed(name="", lr=1e-3, epochs=10_000, schedule="constant", patience=0, metric="accuracy")
+    settled = _settled(recipe).changed(name="", lr=1e-3, epochs=10_000, schedule="constant", patience=0, metric="accuracy")
     return hashlib.sha256(f"{settled.to_json()} {part}".encode()).hexdigest()
 
 
 def sweep_rates(recipe: Recipe) -> Job:
     """Try a hundred rates of the draft's head at once in the background; the result is a `core.training.rates.RateSweep`."""
-    here = opened()
+    here, recipe = opened(), _settled(recipe)
     check(recipe)
 
     def work(progress: Progress, cancelled: Cancelled) -> Any:
@@ -95,7 +105,7 @@ def sweep_job(recipe: Recipe) -> Job | None:
 
 
 def _sweep_name(recipe: Recipe) -> str:
-    settled = recipe.changed(name="", strategy="custom", lr=1e-3, film=(), instruments=False)
+    settled = _settled(recipe).changed(name="", strategy="custom", lr=1e-3, film=(), instruments=False)
     return hashlib.sha256(settled.to_json().encode()).hexdigest()
 
 
@@ -155,14 +165,17 @@ def tree(recipe: Recipe) -> "LayerTree":
 def keep_weights(name: str, data: bytes) -> Path:
     """Keep a weights file that came through the browser; the same content lies there once. Raises AccessError."""
     access().check_disk(len(data))
-    folder = opened().workspace.weights / "own"
+    folder = opened().workspace.weights / "own" / access().owner()
     folder.mkdir(parents=True, exist_ok=True)
     stem = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(name).stem)[:60]
     file = folder / f"{stem or 'weights'}-{hashlib.sha256(data).hexdigest()[:12]}.safetensors"
     if not file.exists():
-        part = file.with_suffix(".part")
-        part.write_bytes(data)
-        part.replace(file)
+        part = file.with_suffix(f".{secrets.token_hex(4)}.part")
+        try:
+            part.write_bytes(data)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
     return file
 
 
@@ -183,6 +196,7 @@ def estimate(recipe: Recipe, made: "LayerTree", planned: "Plan") -> "Estimate":
     from core.estimate import estimate as reckon
     from core.pace import corrected
 
+    recipe = _settled(recipe)
     images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
     told = reckon(made, planned, recipe, images=images, costs=costs(recipe, made))
     return corrected(told, recipe, opened().workspace)
@@ -193,7 +207,8 @@ def forecast(recipe: Recipe, made: "LayerTree") -> "Estimate":
     from core.estimate import forecast as reckon
     from core.pace import corrected
 
-    images = sum(split_counts(recipe)["train"].values())
+    recipe = _settled(recipe)
+    images = sum(split_counts(recipe)["train"].values()) if recipe.dataset else 1000
     told = reckon(made, recipe, images=images, costs=costs(recipe, made))
     return corrected(told, recipe, opened().workspace)
 
@@ -202,6 +217,7 @@ def costs(recipe: Recipe, made: "LayerTree") -> "Costs | None":
     """Of the draft's network; None until measured, which waits for torch and for runs: beside them it would tell nothing."""
     from core.estimate import known_costs
 
+    recipe = _settled(recipe)
     known = known_costs(recipe)
     if known is None and warmup.done.is_set() and _costs_job(recipe) is None:
 
@@ -219,7 +235,7 @@ def measures(recipe: Recipe, made: "LayerTree") -> bool:
     """The costs of the draft's network will be known in a moment."""
     if costs(recipe, made) is not None:
         return False
-    job = _costs_job(recipe)
+    job = _costs_job(_settled(recipe))
     return not warmup.done.is_set() if job is None else job.state == "running"
 
 
@@ -231,8 +247,3 @@ def _costs_name(recipe: Recipe) -> str:
     from core.estimate import costs_key
 
     return ", ".join(map(str, costs_key(recipe)))
-
-
-def check_weights(weights: str) -> None:
-    """Raises AccessError (`gate.weights_place`) if these weights are a file that whoever asks may not use."""
-    access().check_weights(weights)

@@ -12,7 +12,7 @@ from core.export import FORMATS, Check, export_apart, export_model
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [file.name for file in folder.iterdir() if ".part" in file.name]
+    return [file.name for file in folder.iterdir() if ".tmp" in file.name]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -94,6 +94,23 @@ def test_apart_ends_its_process_when_it_is_called_off(
     with pytest.raises(ExportError) as caught:
         export_apart(run_folder, "onnx", tmp_path / "model.onnx", cancelled=number.exists)
     assert caught.value.code == "export.cancelled"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(number.read_text()), 0)
+
+
+def test_whatever_ends_the_waiting_ends_the_child(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, slow = tmp_path / "pid", tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho $$ > {number}.part; mv {number}.part {number}\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+
+    def closed() -> bool:
+        if number.exists():
+            raise InterruptedError("the server goes away")
+        return False
+
+    with pytest.raises(InterruptedError):
+        export_apart(run_folder, "onnx", tmp_path / "model.onnx", cancelled=closed)
     with pytest.raises(ProcessLookupError):
         os.kill(int(number.read_text()), 0)
 

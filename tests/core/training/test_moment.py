@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.backbones import layer_tree
-from core.events import Discard, Event, Notice, Pause, Pin, Pinned, Saved, StepDone
+from core.events import Discard, Event, Measuring, Notice, Pause, Pin, Pinned, Saved, StepDone
 from core.model import load_model
 from core.recipe import Recipe
 from core.strategies import apply_strategy
@@ -92,6 +92,16 @@ def test_a_disk_that_is_full_keeps_nothing_and_the_run_goes_on(
     assert said.of(Pinned) == []
     assert Notice(code="training.not_pinned", values={"cause": "checkpoint.disk_full"}) in said.timeless()
     assert not list((tmp_path / "run").glob("*kept-*"))
+
+
+def test_what_is_asked_while_the_best_weights_are_tested_is_not_kept_and_that_is_said(run, recipe: Recipe) -> None:
+    def told(event: Event) -> Any:
+        return Pin(name="late") if isinstance(event, Measuring) and event.what == "test" else None
+
+    said = run(recipe, told=told)
+    assert said.ended.outcome == "finished"
+    assert said.of(Pinned) == []
+    assert Notice(code="training.not_pinned", values={"cause": "run.not_waiting"}) in said.timeless()
 
 
 def test_whoever_throws_the_run_away_keeps_no_moment_of_it_later(run, recipe: Recipe, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from core.errors import RecipeError, TrainingError
 from core.events import EpochDone, Kept
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.training.features import Features
-from core.training.rates import RateSweep, Try, _grid, _ranked, sweep_rates
+from core.training.rates import RateSweep, Try, _grid, _ranked, _tries, sweep_rates
 from core.workspace import Workspace
 
 HEAD = "fc"
@@ -91,6 +92,17 @@ def test_what_lies_between_the_cut_and_the_head_is_gone_through(
     story = run(recipe.changed(lr=found.tries[1].rate))
     assert story.of(Kept)[0].block != "classifier.2"
     assert story.of(EpochDone)[-1].val_loss == pytest.approx(found.tries[1].last_loss, rel=1e-4)
+
+
+def test_the_epoch_is_the_one_that_a_training_would_keep() -> None:
+    accuracy = torch.tensor([[0.93], [0.92], [0.90], [0.70]])
+    found = SimpleNamespace(
+        val_accuracy=accuracy, val_loss=torch.tensor([[0.5], [0.3], [0.4], [0.2]]), train_loss=accuracy,
+        diverged=torch.tensor([False]),
+    )  # fmt: skip
+    for images, by_loss, epoch in ((100, False, 2), (10**6, False, 1), (100, True, 4)):
+        (one,) = _tries(found, [(0.1, 0.0)], by_loss=by_loss, images=images)
+        assert (one.epoch, one.accuracy) == (epoch, pytest.approx(float(accuracy[epoch - 1, 0])))
 
 
 def test_a_lucky_rate_among_worse_ones_is_not_the_best() -> None:

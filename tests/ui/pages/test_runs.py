@@ -186,6 +186,21 @@ def test_settings_are_told_in_words_and_equal_names_are_told_apart(trained: Trai
     assert list(table.iloc[:, 1]) == ["My own choice", "layer1 frozen, fc ×0.5", t("train.set.optimizer.sgd")]
 
 
+def test_rules_that_differ_are_told_apart(trained: Trained) -> None:
+    def told(**rule: Any) -> str:
+        return str(compare.settings([plain, trained(name="b", rules=(BlockRule(path="fc", **rule),))]).iloc[0, 1])
+
+    plain = trained(name="a")
+    assert [told(adapter=4), told(adapter=8)] == ["fc adapter of rank 4", "fc adapter of rank 8"]
+    assert told(trainable=True, pull=0.5, since=3) == "fc learns pull 0.5 from epoch 3 on"
+    assert compare.settings([plain, trained(name="c", stochastic_depth=0.1)]).iloc[0].to_list() == ["–", "0.1"]
+
+
+def test_no_field_of_a_recipe_is_without_words() -> None:
+    fields = outcomes.differences([Recipe(), Recipe()]) | outcomes._flat(Recipe().model_dump(mode="json"))
+    assert [field for field in fields if field != "name" and compare._field(field) == field] == []
+
+
 def test_every_setting_has_a_name_and_augmentation_is_told_by_its_preset_or_its_parts(trained: Trained) -> None:
     other = {
         "val_fraction": 0.2, "test_fraction": 0.2, "split_seed": 1, "image_size": 64, "fit": "pad", "weights": "pretrained",

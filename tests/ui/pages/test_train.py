@@ -29,7 +29,9 @@ from core.store import RunStore
 from core.words import catalogue
 from core.workspace import Workspace
 from ui import services
+from ui.jobs import Job
 from ui.parts import live
+from ui.services import networks
 
 Draw = Callable[..., AppTest]
 Sent = Callable[[AppTest, str], Any]
@@ -41,6 +43,10 @@ ENGLISH = catalogue("en")
 def draft(at: AppTest) -> Recipe:
     recipe: Recipe = at.session_state["thaw.draft"]
     return recipe
+
+
+def written(at: AppTest) -> str:
+    return "\n".join(one.value for kind in (at.markdown, at.caption, at.success, at.info, at.warning) for one in kind)
 
 
 def captions(at: AppTest) -> str:
@@ -166,6 +172,43 @@ def test_a_found_rate_can_be_taken(ready: Recipe, draw: Draw) -> None:
     at.button(key="train.find-take").click().run()
     assert draft(at).lr == pytest.approx(job.result.suggestion, rel=0.06)
     assert at.button(key="train.find-take").disabled
+
+
+def test_a_rate_that_no_factor_reaches_is_refused_in_words(
+    ready: Recipe, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.training.finder import Found
+
+    services.keep_draft(ready.changed(lr=1e-5))
+    found = Found(part="fc", rates=(0.01, 0.1), losses=(1.0, 0.5), smooth=(1.0, 0.5), suggestion=0.1, stopped="end")
+    job = Job("j", "finder", "", state="done", result=found)
+    monkeypatch.setattr(services, "find_job", lambda recipe, part: job)
+    at = draw("train")
+    at.button(key="train.find-take").click().run()
+    assert not at.exception
+    assert draft(at).rules == ready.rules
+    assert "1000" in written(at)
+
+
+def test_what_was_found_on_images_that_were_changed_since_is_not_shown(ready: Recipe, house: Workspace) -> None:
+    from core.dataset import open_imported
+    from core.dataset.edits import decide
+
+    services.jobs().start("finder", networks._find_name(ready, None), lambda progress, cancelled: None).wait(10)
+    services.jobs().start("sweep", networks._sweep_name(ready), lambda progress, cancelled: None).wait(10)
+    assert services.find_job(ready.changed(lr=0.5), None) is not None
+    assert services.sweep_job(ready.changed(lr=0.5)) is not None
+    imported = services.dataset(ready.dataset)
+    decide(open_imported(house, ready.dataset), "exclude", [imported.items[0].sha256])
+    assert services.find_job(ready, None) is None
+    assert services.sweep_job(ready) is None
+
+
+def test_what_is_measured_is_measured_where_a_run_would_be(ready: Recipe) -> None:
+    assert ready.device == "auto"
+    assert services.store() is not None
+    assert networks._settled(ready).device == "cpu", "the server of these tests was told so"
+    assert networks._settled(ready.changed(device="mps")).device == "mps"
 
 
 def test_presets_and_single_changes_are_one_thing(ready: Recipe, draw: Draw) -> None:
@@ -441,6 +484,41 @@ def test_what_was_asked_is_said_and_the_buttons_are_off_until_it_is_done(
     assert at.button(key="train.discard").disabled
     teacher.may_begin.set()
     until(run_id, "stopped")
+
+
+def test_a_run_that_went_on_elsewhere_can_be_told_again(school: Engine, draw: Draw, teacher: Teacher) -> None:
+    at, run_id = started(draw)
+    teacher.may_begin.set()
+    assert teacher.begun.wait(10)
+    at.run().button(key="train.pause").click().run()
+    until(run_id, "paused")
+    teacher.begun.clear()
+    services.resume(run_id)  # from the list of runs, another tab, a command line
+    assert teacher.begun.wait(10)
+    at.run()
+    assert not at.button(key="train.pause").disabled
+    assert ENGLISH["train.told.pause"] not in captions(at)
+
+
+def test_a_run_that_was_stopped_before_it_learned_says_so_and_offers_no_results(school: Engine, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(Recipe(dataset="demo:digits"))
+    assert store.transition(run.id, "running")
+    store.append(run.id, [Ended(outcome="stopped")])
+    at = draw("train", run=run.id)
+    assert ENGLISH["train.result.nothing"] in written(at)
+    assert not {"train.results", "train.try", "train.resume"} & {one.key for one in at.button}
+
+
+def test_a_run_without_validation_claims_no_figure(school: Engine, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(Recipe(dataset="demo:digits"))
+    assert store.transition(run.id, "running")
+    done = EpochDone(
+        epoch=2, step=4, train_loss=0.6, train_accuracy=0.6, val_loss=None, val_accuracy=None, val_macro_f1=None, best=True
+    )
+    store.append(run.id, [done, Ended(outcome="finished", step=4, epoch=2, best_epoch=2)])
+    assert ENGLISH["train.result.unjudged"].format(epoch=2) in written(draw("train", run=run.id))
 
 
 def test_discarding_asks_first(school: Engine, draw: Draw, teacher: Teacher) -> None:
