@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from core.errors import RecipeError
 from core.layers import Block, LayerTree
 from core.recipe import BlockRule, Recipe
-from core.words import say
 
 TRUNK_SCALE = 0.1
 """Share of the head's rate at which pretrained blocks learn: the usual factor ten between new and old weights
@@ -27,18 +26,6 @@ class Strategy:
     rules: Callable[[LayerTree, Recipe], Rules]
     weights: str | None = None
     """The weights it starts from; None leaves the person's choice."""
-
-    def title(self, language: str = "en") -> str:
-        """A few words."""
-        return say(f"strategy.{self.name}.title", language)
-
-    def help(self, language: str = "en") -> str:
-        """What it does and when to take it."""
-        return say(f"strategy.{self.name}.help", language)
-
-    def source(self, language: str = "en") -> str:
-        """Who proposed it."""
-        return say(f"strategy.{self.name}.source", language)
 
 
 def apply_strategy(recipe: Recipe, strategy: str, tree: LayerTree) -> Recipe:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from core.errors import RecipeError
-from core.words import say
 
 SMALLEST, LARGEST = 16, 1024
 """Sides of an image that a recipe can ask for."""
@@ -48,10 +47,6 @@ class Card:
     def file(self) -> str:
         """Name of the weights file; '' if there is none."""
         return self.url.rpartition("/")[2]
-
-    def title_of_family(self, language: str = "en") -> str:
-        """One line about the family."""
-        return say(f"family.{self.family}", language)
 
     def allows(self, size: int) -> bool:
         """The network can work with images of side `size`."""

@@ -77,7 +77,7 @@ def test_every_network_has_an_allowed_size_near_any() -> None:
 def test_every_family_and_licence_has_its_words_in_both_languages() -> None:
     for one in cards():
         for language in ("en", "zh"):
-            assert one.title_of_family(language) == catalogue(language)[f"family.{one.family}"]
+            assert f"family.{one.family}" in catalogue(language)
             assert f"licence.{one.licence}" in catalogue(language)
 
 
