@@ -59,5 +59,5 @@ def test_doubt_needs_another_class_that_is_as_sure_as_usual() -> None:
     # class 1 gets 0.9 from its own image: 0.6 and 0.8 are less than usual
     assert not doubtful(probabilities, labels, 0.0).any()
     labels = np.array([0, 0, 1, 1, 0])  # now 0.75 is usual
-    assert doubtful(probabilities, labels, MARGIN).tolist() == [False, False, False, False, True]
+    assert doubtful(probabilities, labels, 0.5).tolist() == [False, False, False, False, True]
     assert not doubtful(probabilities, labels, 0.7).any()
