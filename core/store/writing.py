@@ -1,6 +1,7 @@
 """Writing: runs are made, change their state, get events and commands, are thrown away, each in one transaction."""
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from itertools import groupby
 
@@ -13,17 +14,17 @@ from core.steps import Steps
 from core.store.reading import Reader
 
 
-class Writer(Reader):
+class Writer(Reader, ABC):
     """What can be done to the runs of one workspace by the process whose boot id is `boot`."""
 
     @property
+    @abstractmethod
     def boot(self) -> str:
         """The random id of this process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_alive(self, boot: str) -> bool:
         """True while the process of that boot id lives."""
-        raise NotImplementedError
 
     def create(self, recipe: Recipe, *, owner: str = "") -> Run:
         """A new run of `owner` in state `queued`. Without a name it is called after backbone, strategy and number."""
