@@ -54,6 +54,33 @@ def test_a_zip_arrives_byte_for_byte(page: Page, demo: str, tmp_path: Path) -> N
     expect(page.locator(".arrived")).to_contain_text("Arrived: 1 files")
 
 
+EARLY = """
+const attach = Element.prototype.attachShadow
+Element.prototype.attachShadow = function (options) {
+  const root = attach.call(this, options)
+  const watch = new MutationObserver(() => {
+    const input = root.querySelector("input[data-way=archive]")
+    if (!input) return
+    watch.disconnect()
+    const chosen = new DataTransfer()
+    chosen.items.add(new File(["early"], "early.zip"))
+    input.files = chosen.files
+    input.dispatchEvent(new Event("change"))
+  })
+  watch.observe(root, { childList: true, subtree: true })
+  return root
+}
+"""
+"""Chooses a zip as soon as there is a field for it, before the page's script has come."""
+
+
+def test_a_zip_chosen_before_the_page_listens_arrives(page: Page, demo: str) -> None:
+    page.add_init_script(EARLY)
+    open_upload(page, demo)
+    done = result(page)
+    assert (done["path"].name, done["path"].read_bytes()) == ("early.zip", b"early")
+
+
 def test_a_folder_arrives_with_its_names_and_what_is_no_picture_is_counted(page: Page, demo: str, tmp_path: Path) -> None:
     files = make_set(tmp_path)
     open_upload(page, demo)

@@ -64,6 +64,8 @@ class Upload {
     for (const way of ["archive", "folder", "images"]) this.wrap.querySelector(`button[data-way=${way}]`).textContent = words[way]
     this.wrap.querySelector("input[data-way=images]").accept = data.suffixes.filter(s => s !== ".zip").join(",")
     this.part("bar").setAttribute("aria-label", words.title)
+    for (const input of this.wrap.querySelectorAll("input")) // chosen before anyone listened
+      if (input.files.length) input.dispatchEvent(new Event("change"))
   }
 
   leave() {
