@@ -134,7 +134,7 @@ def step(
     half: torch.dtype | None,
     same_colors: float = 0.0,
 ) -> dict[str, float]:
-    """One step of the optimizer; the losses by name, and how often the kind of thing, of sign and of cell was right."""
+    """One step of the optimizer; the losses by name, and how often the kind of thing, sign, cell and mark was right."""
     sorts = lesson.sorts
     views = views_of(lesson.images.float() / 255, sorts == STAINED, same_colors, learning.rng)
     whole = torch.arange(len(views)) < len(sorts)
@@ -156,7 +156,12 @@ def step(
     _average(learning, settings)
     learning.step += 1
     learning.images += len(views)
-    asked = (("thing", lesson.scenes.answers.thing), ("glyph", lesson.sheets.kind), ("cell", lesson.smears.kind))
+    asked = (
+        ("thing", lesson.scenes.answers.thing),
+        ("glyph", lesson.sheets.kind),
+        ("cell", lesson.smears.kind),
+        ("mark", lesson.marked.mark),
+    )
     right = {
         f"{name} right": float((told[name][sorts.repeat(2) == place].argmax(1) == truth.repeat(2)).float().mean())
         for place, (name, truth) in enumerate(asked)

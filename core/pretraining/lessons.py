@@ -1,6 +1,6 @@
 """Lessons: pictures of every sort that are drawn here, what is asked of them, and how wrong an answer is.
 
-Half of a lesson are scenes, the rest signs on paper and stained cells. Legend: B pictures, V views, S side in pixels.
+Scenes, signs on paper, stained cells, and things with marks on them. Legend: B pictures, V views, S side in pixels.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.pretraining import cells, glyphs, scenes
+from core.pretraining import cells, glyphs, marks, scenes
 from core.pretraining.scenes import MASK, PLAIN
 from core.pretraining.things import LIMBS
 
@@ -28,6 +28,7 @@ class World:
     scenes: scenes.World
     glyphs: glyphs.Kinds
     cells: cells.Kinds
+    marks: marks.Kinds
 
 
 def make_world(seed: int = 0) -> World:
@@ -36,6 +37,7 @@ def make_world(seed: int = 0) -> World:
         scenes.make_world(seed),
         glyphs.make_kinds(glyphs.GLYPHS, seed + 2),
         cells.make_kinds(cells.CELLS, seed + 3),
+        marks.make_kinds(seed + 4),
     )
 
 
@@ -45,6 +47,7 @@ class Lesson(NamedTuple):
     scenes: scenes.Scenes
     sheets: glyphs.Sheets
     smears: cells.Smears
+    marked: marks.Marked
 
     @property
     def images(self) -> Tensor:
@@ -57,11 +60,11 @@ class Lesson(NamedTuple):
         return torch.cat([torch.full((len(images),), place) for place, images in enumerate(self._images)])
 
     @property
-    def _images(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.scenes.images, self.sheets.images, self.smears.images
+    def _images(self) -> tuple[Tensor, ...]:
+        return tuple(part.images for part in self)
 
 
-SHARES = (0.5, 0.25, 0.25)
+SHARES = (0.3125, 0.21875, 0.21875, 0.25)
 """Of each sort in a lesson."""
 STAINED = 2
 """Place of the sort that is told apart by its colours."""
@@ -78,6 +81,7 @@ class Pool:
             lambda: scenes.draw(world.scenes, many[0], side, rng),
             lambda: glyphs.draw(world.glyphs, many[1], side, rng),
             lambda: cells.draw(world.cells, many[2], side, rng),
+            lambda: marks.draw(world.marks, world.scenes.textures, many[3], side, rng),
         ]
         self._held: list[list[Any]] = [[make() for _ in range(uses - 1)] for make in self._makes]
 
@@ -103,7 +107,8 @@ class Heads(nn.Module):
         "thing": scenes.THINGS, "fill": scenes.TEXTURES, "ground": scenes.TEXTURES, "others": scenes.OTHERS + 1,
         "limbs": LIMBS, "pose": 8, "mask": MASK * MASK, "tips": MASK * MASK, "ends": LIMBS + 1, "colors": 6, "kernel": 2,
         "layout": 3 * LAYOUT * LAYOUT, "glyph": glyphs.GLYPHS, "cell": cells.CELLS, "lobes": cells.LOBES + 1,
-        "nucleus": MASK * MASK, "stain": 3, "traits": 4,
+        "nucleus": MASK * MASK, "stain": 3, "traits": 4, "form": marks.FORMS, "mark": marks.MARKS + 1, "spoilt": MASK * MASK,
+        "ink": 3, "share": 1,
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -123,6 +128,7 @@ WEIGHTS = {
     "mask": 1.0, "tips": 2.0, "colors": 1.0,
     "glyph": 1.0, "glyph mask": 0.5, "glyph tips": 1.0,
     "cell": 1.0, "lobes": 0.3, "cell mask": 0.5, "nucleus": 0.5, "cell colors": 1.0, "stain": 1.0, "traits": 0.5,
+    "form": 0.7, "mark": 1.0, "marked mask": 0.5, "marked colors": 0.5, "spoilt": 1.0, "ink": 1.0, "share": 1.0,
 }  # fmt: skip
 """Of each loss in their sum."""
 
@@ -136,7 +142,7 @@ def losses(lesson: Lesson, told: dict[str, Tensor], views: Tensor, whole: Tensor
     sorts = lesson.sorts.repeat(2)
     out = {"layout": F.smooth_l1_loss(told["layout"], F.adaptive_avg_pool2d(views, LAYOUT).flatten(1), beta=0.05)}
     asks: tuple[Callable[[Any, dict[str, Tensor], Tensor, Tensor], dict[str, Tensor]], ...]
-    asks = (_of_scenes, _of_sheets, _of_smears)
+    asks = (_of_scenes, _of_sheets, _of_smears, _of_marked)
     for place, (part, ask) in enumerate(zip(lesson, asks, strict=True)):
         rows = sorts == place
         out |= ask(_joined([part, part]), {name: said[rows] for name, said in told.items()}, views[rows], whole[rows])
@@ -177,6 +183,18 @@ def _of_smears(part: cells.Smears, told: dict[str, Tensor], views: Tensor, whole
     }
 
 
+def _of_marked(part: marks.Marked, told: dict[str, Tensor], views: Tensor, whole: Tensor) -> dict[str, Tensor]:
+    return {
+        "form": F.cross_entropy(told["form"], part.form),
+        "mark": F.cross_entropy(told["mark"][whole], part.mark[whole]),
+        "marked mask": _covered(told["mask"], part.mask, whole),
+        "marked colors": _colored(told["colors"], views, part.mask, whole),
+        "spoilt": _covered(told["spoilt"], part.spoilt, whole),
+        "ink": _stained(told["ink"], views, part.spoilt, whole),
+        "share": F.smooth_l1_loss(told["share"][whole], part.share[whole], beta=0.1),
+    }
+
+
 def _named(said: Tensor, truth: Tensor) -> Tensor:
     """Cross-entropy of those that can be told; 0 where there is none in the lesson."""
     summed = F.cross_entropy(said, truth, ignore_index=PLAIN, reduction="sum")
@@ -195,7 +213,7 @@ def _colored(said: Tensor, views: Tensor, mask: Tensor, whole: Tensor) -> Tensor
 
 
 def _stained(said: Tensor, views: Tensor, nucleus: Tensor, whole: Tensor) -> Tensor:
-    """The same for the colour of a nucleus, where there is one to be seen."""
+    """The same for the colour of a nucleus or of marks, where there are some to be seen."""
     seen = whole & (nucleus.sum((1, 2)) > 2)
     if not bool(seen.any()):
         return said.sum() * 0
