@@ -1,6 +1,6 @@
 """Event: everything a run says; Command: everything a run can be told. Plain frozen data that serialises to JSON.
 
-Equal recipes and amendments on one machine give equal event streams but for `clock` and what `Preflight`, `Kept` and
+Equal recipes and amendments on one machine give equal event streams but for `clock` and what `FirstSteps`, `Kept` and
 `Glance` have measured: wall time and memory.
 """
 
@@ -80,10 +80,13 @@ class Glance(_Event):
     seconds: float
 
 
-class Preflight(_Event):
-    """One step on real images that was forgotten again: what each step will cost. Told once, before the first one."""
+class FirstSteps(_Event):
+    """What a step costs, told once after the second one, or the only one: the first has more to set up than to do.
 
-    kind: Literal["preflight"] = "preflight"
+    Runs of older versions made a trial step before the first and called it `preflight`.
+    """
+
+    kind: Literal["first_steps", "preflight"] = "first_steps"
     seconds_per_step: float
     memory_bytes: int = Field(description="The most that was held on a GPU; on a CPU what the whole process held.")
 
@@ -292,8 +295,8 @@ Event = Annotated[
     | Started
     | Kept
     | Glance
-    | Preflight
     | StepDone
+    | FirstSteps
     | Replanned
     | Memory
     | Readings

@@ -13,6 +13,7 @@ from core.events import (
     EpochDone,
     Event,
     Film,
+    FirstSteps,
     Glance,
     GroupInfo,
     Kept,
@@ -20,7 +21,6 @@ from core.events import (
     Memory,
     Notice,
     Pinned,
-    Preflight,
     Preparing,
     Readings,
     Replanned,
@@ -89,7 +89,7 @@ class RunState:
     """Numbers that learn now."""
     edits: tuple[Replanned, ...] = ()
     """What was changed on the way, by a person or by the timeline; the last one says what holds now."""
-    preflight: Preflight | None = None
+    first_steps: FirstSteps | None = None
     kept: Kept | None = None
     """What of the frozen blocks is remembered now."""
     glance: Glance | None = None
@@ -133,7 +133,7 @@ class History:
         self._edits: list[Replanned] = []
         self._readings: list[Readings] = []
         self._films: list[Film] = []
-        self._preflight: Preflight | None = None
+        self._first_steps: FirstSteps | None = None
         self._kept: Kept | None = None
         self._glance: Glance | None = None
         self._memory: Memory | None = None
@@ -188,8 +188,8 @@ class History:
             self._kept, self._preparing = entry, None
         elif isinstance(entry, Glance):
             self._glance = entry
-        elif isinstance(entry, Preflight):
-            self._preflight = entry
+        elif isinstance(entry, FirstSteps):
+            self._first_steps = entry
         elif isinstance(entry, Memory):
             self._memory = entry
         elif isinstance(entry, Saved):
@@ -243,7 +243,7 @@ class History:
                 self._edits[-1].parameters_trainable if self._edits else started.parameters_trainable if started else 0
             ),
             edits=tuple(self._edits),
-            preflight=self._preflight,
+            first_steps=self._first_steps,
             kept=self._kept,
             glance=self._glance,
             images_at_once=self._memory.images_at_once if self._memory else None,

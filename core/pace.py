@@ -15,7 +15,7 @@ import orjson
 
 from core.errors import ThawError
 from core.estimate import Estimate, forecast, known_costs
-from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Readings, Replanned, Started, StepDone
+from core.events import Ended, Event, FirstSteps, Kept, Memory, Preparing, Readings, Replanned, Started, StepDone
 from core.recipe import Recipe
 from core.workspace import Workspace
 
@@ -49,7 +49,7 @@ class Lap:
     memory_reckoned: int = 0
     """Bytes; 0 in lines of older versions."""
     memory_took: int = 0
-    """On a GPU what torch held at most in the trial step; elsewhere what the process held then, data and pages included."""
+    """On a GPU what torch held at most in the first steps; elsewhere what the process held then, data and pages included."""
     reckoning: int = 1
 
     @property
@@ -80,7 +80,7 @@ class Stopwatch:
                 self._started = event
             case Replanned(cause="person") | Memory():
                 self._spoiled = True
-            case Preflight():
+            case FirstSteps():
                 self._memory = event.memory_bytes
             case Kept():
                 self._kept, self._asked = True, event.seconds_per_image is not None

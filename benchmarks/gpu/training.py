@@ -48,7 +48,7 @@ def fitted(recipe: Recipe, workspace: Workspace, name: str, *, keep: bool = Fals
             told["val_accuracy"] = event.val_accuracy
         elif kind == "kept":
             told |= {"kept at": event.block, "kept_mib": event.size_bytes / 2**20, "each": event.seconds_per_image}
-        elif kind == "preflight":
+        elif kind == "first_steps":
             told |= {"step_seconds": event.seconds_per_step, "memory_mib": event.memory_bytes / 2**20}
         elif kind == "started":
             told |= {"precision": event.precision, "splits": event.splits, "steps an epoch": event.steps_per_epoch}

@@ -169,8 +169,6 @@ def _learn(job: Job, desk: Desk) -> Iterator[Event]:
         yield from job.prepare(lambda: desk.command is not None)
         if desk.command is not None:
             break
-        if not job.place.step:
-            yield from job.preflight()
         for rows in job.batches():
             yield from _amend(job, desk)
             yield from _pin(job, desk)

@@ -23,12 +23,12 @@ from core.events import (
     Amend,
     EpochDone,
     Film,
+    FirstSteps,
     Glance,
     GroupInfo,
     Kept,
     Memory,
     Notice,
-    Preflight,
     Preparing,
     Readings,
     Replanned,
@@ -60,8 +60,8 @@ MEASURED_A_EPOCH = 4
 LEAST_STRIDE = 30
 """The instruments are read so often an epoch, but not more often than once in so many steps: they cost about a third of a
 step."""
-MANY_STEPS = 100
-"""A trial step more costs a run of so many at most a hundredth."""
+TIMED_STEP = 2
+"""The first step of a run has more to set up than to do."""
 
 
 class Job:
@@ -199,22 +199,6 @@ class Job:
             parameters_trainable=now.trainable, groups=_groups(now), held=now.held,
         )  # fmt: skip
 
-    def preflight(self) -> Iterator[Preflight | Memory]:
-        """One step on the first batch, timed and forgotten again; in smaller parts where it does not fit into memory.
-
-        In a run of many steps it is made twice and the second one counts: the first has more to set up than to do.
-        """
-        rows = self.batches()[0]
-        forget_peak(self.learner.device)
-        with self.learner.forgetting():
-            for _ in range(2 if self.recipe.epochs * self.steps_per_epoch > MANY_STEPS else 1):
-                begin = time.perf_counter()
-                yield from self._try(rows)
-                self._tried.loss.item()  # waits for the device
-                seconds, micro = time.perf_counter() - begin, self.learner.micro
-        self.learner.micro = micro
-        yield Preflight(seconds_per_step=seconds, memory_bytes=peak_memory(self.learner.device))
-
     def _try(self, rows: NDArray[np.int64]) -> Iterator[Memory]:
         """Learn from `rows`, in ever smaller parts while memory does not suffice. Its figures wait to be read."""
         place = self.place
@@ -249,12 +233,18 @@ class Job:
 
     def step(self, rows: NDArray[np.int64]) -> Iterator[Memory]:
         """Learn from the training images at `rows`. Its figures wait to be read."""
-        lr = self.rate()
+        place, lr, begin = self.place, self.rate(), time.perf_counter()
+        if not place.step:
+            forget_peak(self.learner.device)
         yield from self._try(rows)
-        place = self.place
         place.step += 1
         place.offset += 1
-        self._pending.add(place, self._tried, images=len(rows), lr=lr)
+        cost = None
+        if place.step == min(TIMED_STEP, self.recipe.epochs * self.steps_per_epoch):
+            self._tried.loss.item()  # waits for the device
+            seconds = time.perf_counter() - begin
+            cost = FirstSteps(seconds_per_step=seconds, memory_bytes=peak_memory(self.learner.device))
+        self._pending.add(place, self._tried, images=len(rows), lr=lr, cost=cost)
 
     def _learn(self, rows: NDArray[np.int64]) -> Stepped:
         pixels, labels = self._train
@@ -286,7 +276,7 @@ class Job:
             or (self.steps_per_epoch < stride and (self.place.step + 1) % LEAST_STRIDE == 0)
         )
 
-    def read(self) -> Iterator[StepDone | Readings | Notice]:
+    def read(self) -> Iterator[StepDone | Readings | FirstSteps | Notice]:
         """The figures of the steps not read so far. Raises TrainingError as `Pending.read`."""
         yield from self._pending.read(self.place, over=self.place.offset >= self.steps_per_epoch)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from core.errors import TrainingError
-from core.events import Notice, Readings, StepDone
+from core.events import FirstSteps, Notice, Readings, StepDone
 from core.training.learner import Stepped
 from core.training.place import Place
 
@@ -22,6 +22,7 @@ class _Made:
     images: int
     lr: float
     stepped: Stepped
+    cost: FirstSteps | None
 
 
 class Pending:
@@ -33,11 +34,11 @@ class Pending:
     def __len__(self) -> int:
         return len(self._made)
 
-    def add(self, place: Place, stepped: Stepped, *, images: int, lr: float) -> None:
-        """The step that brought a run to `place`, at the base rate `lr`."""
-        self._made.append(_Made(place.step, place.epoch, images, lr, stepped))
+    def add(self, place: Place, stepped: Stepped, *, images: int, lr: float, cost: FirstSteps | None = None) -> None:
+        """The step that brought a run to `place`, at the base rate `lr`, and what it cost if that is to be told."""
+        self._made.append(_Made(place.step, place.epoch, images, lr, stepped, cost))
 
-    def read(self, place: Place, *, over: bool) -> Iterator[StepDone | Readings | Notice]:
+    def read(self, place: Place, *, over: bool) -> Iterator[StepDone | Readings | FirstSteps | Notice]:
         """What every step says, added up in `place`; those from which nothing could be learned are no part of the sums.
 
         Raises TrainingError (`training.not_finite`) after more than PASSED_OVER of these in a row, and, if the epoch is
@@ -57,6 +58,8 @@ class Pending:
             )
             if one.stepped.readings:
                 yield Readings(step=one.step, epoch=one.epoch, blocks=one.stepped.readings)
+            if one.cost:
+                yield one.cost
             if broken:
                 yield _pass_over(one, place)
             else:

@@ -7,7 +7,7 @@ import pytest
 from core.dataset import open_dataset
 from core.errors import WeightsError
 from core.estimate import Costs, Estimate, remember_costs
-from core.events import Ended, Event, Kept, Memory, Preflight, Preparing, Replanned, Started, StepDone
+from core.events import Ended, Event, FirstSteps, Kept, Memory, Preparing, Replanned, Started, StepDone
 from core.pace import FILE, MOST, RECKONING, Lap, Stopwatch, corrected, laps
 from core.recipe import Recipe
 from core.workspace import Workspace, open_workspace
@@ -56,7 +56,7 @@ def listen(workspace: Workspace, events: list[Event], told: Estimate | None = TO
 
 
 def test_only_training_is_counted_and_what_was_reckoned_stands_beside_it(workspace: Workspace) -> None:
-    tried = Preflight(seconds_per_step=1.0, memory_bytes=7, clock=5.0)
+    tried = FirstSteps(seconds_per_step=1.0, memory_bytes=7, clock=5.0)
     [lap] = listen(workspace, [*RUN[:2], tried, *RUN[2:]])
     assert lap == Lap(
         "resnet18",

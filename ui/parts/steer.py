@@ -60,9 +60,9 @@ def _holds(run: "Run", now: "RunState") -> None:
     total = now.started.parameters_total if now.started else 0
     share = percent(now.trainable / total) if total else "–"
     text = t("steer.holds", trainable=compact(now.trainable), total=compact(total), share=share)
-    if now.preflight is not None:
-        seconds, memory = now.preflight.seconds_per_step, size(now.preflight.memory_bytes)
-        text += " " + t("steer.preflight", steps=figure(1 / max(seconds, 1e-6)), memory=memory)
+    if now.first_steps is not None:
+        seconds, memory = now.first_steps.seconds_per_step, size(now.first_steps.memory_bytes)
+        text += " " + t("steer.first_steps", steps=figure(1 / max(seconds, 1e-6)), memory=memory)
     if now.images_at_once is not None:
         batch, part = run.recipe.batch_size, now.images_at_once
         text += " " + t("steer.memory", batch=batch, part=part, parts=math.ceil(batch / part))

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from core.dataset import Dataset, import_dataset
-from core.events import Command, Ended, Event, Glance, Kept, Preflight, Preparing, Replanned, Saved
+from core.events import Command, Ended, Event, FirstSteps, Glance, Kept, Preparing, Replanned, Saved
 from core.recipe import Recipe
 from core.training import train
 from core.training.job import Job
@@ -98,7 +98,7 @@ class Story(list[Event]):
     def timeless(self, *without: type) -> list[Event]:
         """Events but for clocks and costs, repeats of a `Preparing` while the work was silent, and the kinds left out."""
         costs: dict[type, dict[str, float | None]] = {
-            Preflight: {"seconds_per_step": 0.0, "memory_bytes": 0},
+            FirstSteps: {"seconds_per_step": 0.0, "memory_bytes": 0},
             Kept: {"seconds_per_image": None},
             Glance: {"seconds": 0.0},
         }

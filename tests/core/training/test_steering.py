@@ -16,10 +16,10 @@ from core.events import (
     EpochDone,
     Event,
     Film,
+    FirstSteps,
     Memory,
     Notice,
     Pause,
-    Preflight,
     Readings,
     Replanned,
     Saved,
@@ -276,13 +276,14 @@ def test_memory_that_runs_out_in_the_middle_leaves_statistics_as_they_were(
     assert counts == {1 + sum(parts)}, "the first batch at once, the others in parts of four"
 
 
-def test_the_trial_before_the_first_step_leaves_no_trace(run, recipe: Recipe, tmp_path: Path, monkeypatch) -> None:
-    tried = run(recipe, "tried")
-    assert tried.of(Preflight)[0].seconds_per_step > 0
-    monkeypatch.setattr("core.training.job.Job.preflight", lambda job: iter(()))
-    plain = run(recipe, "plain")
-    assert [s.loss for s in plain.of(StepDone)] == [s.loss for s in tried.of(StepDone)]
-    assert differing(weights(tmp_path / "tried"), weights(tmp_path / "plain")) == []
+def test_what_a_step_costs_is_told_once_after_the_second_or_the_only_one(run, recipe: Recipe, tmp_path: Path) -> None:
+    first = run(recipe, told=lambda event: Pause() if isinstance(event, Readings) else None)
+    assert first.of(FirstSteps) == []
+    [cost] = run(recipe, resume=tmp_path / "run" / first.of(Saved)[-1].file).of(FirstSteps)
+    assert cost.seconds_per_step > 0
+    assert cost.memory_bytes > 0
+    only = run(recipe.changed(epochs=1, batch_size=64), "only")
+    assert len(only.of(StepDone)) == len(only.of(FirstSteps)) == 1
 
 
 # what keeps it from learning by heart

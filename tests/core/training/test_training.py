@@ -74,8 +74,8 @@ def test_a_run_tells_its_story_in_order(run, recipe: Recipe, dataset, tmp_path: 
     kinds = [event.kind for event in said.timeless()]
     epoch = ["step"] * 5 + ["measuring", "epoch", "film", "saved"]
     ready = ["preparing"] * sum(isinstance(event, Preparing) for event in said.timeless())
-    first = ["step", "readings", *epoch[1:]]
-    assert kinds == [*ready, "started", "preflight", *first, *epoch, "measuring", "tested", "ended"]
+    first = ["step", "readings", "step", "first_steps", *epoch[2:]]
+    assert kinds == [*ready, "started", *first, *epoch, "measuring", "tested", "ended"]
     started = said.of(Started)[0]
     assert (started.splits, started.steps_per_epoch, started.epochs) == ({"train": 35, "val": 4, "test": 4}, 5, 2)
     assert started.fingerprint == dataset.fingerprint
