@@ -21,6 +21,7 @@ from core.recipe import Recipe
 from core.seeding import number, seeded
 from core.tasks import Task
 from core.training.adapters import Adapters
+from core.training.average import Average
 from core.training.before import Before, step_unless
 from core.training.instruments import Instruments
 from core.training.mixing import mixed
@@ -83,8 +84,7 @@ class Learner:
         self._touched: set[str] = set()
         """Names of what has ever been allowed to change; the rest is as it was at the start."""
         self._rest: tuple[int, str] = (-1, "")
-        self._average: dict[str, Tensor] = {}
-        self._averaged_steps = 0
+        self._average = Average(recipe.ema, self._start)
         self._carry_out(plan, {})
 
     def replan(self, plan: Plan) -> None:
@@ -116,11 +116,8 @@ class Learner:
         """Buffers that training may change."""
         self._changing = [*learning, *(adapter.parameter for adapter in plan.adapters), *self._statistics]
         self._touched |= set(self._changing)
-        if recipe.ema and not self._average:
-            self._average = {name: tensor.clone() for name, tensor in self._start.items()}
-        now = self._weights() if self._average else {}
-        for name in self._average.keys() - set(self._changing):  # what stands still is its own average, here and in its file
-            self._average[name].copy_(now[name])
+        if self._average:
+            self._average.stand_still(self._changing, self._weights())
 
     @property
     def outlook(self) -> Outlook:
@@ -246,7 +243,8 @@ class Learner:
         else:
             step_unless(broken, optimizer)
         scaler.update()
-        self._take_average(sound)
+        if self._average:
+            self._average.take(self._changing, self._weights(), sound)
 
     def _gradients(self, inputs: Tensor, targets: Tensor, draws: Tensor | None, step: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of all parts of the batch, as if it had gone through at once (but for batch norm)."""
@@ -284,7 +282,7 @@ class Learner:
     def _forward(self, inputs: Tensor, *, activations: bool = False, averaged: bool = False) -> Tensor:
         """Images, or activations of the trunk, to class scores; below the cut nothing is kept for a backward pass."""
         trunk, half = self.outlook.trunk, self.network.model
-        named = self._average if averaged else self._adapters.weights() if self._adapters else {}
+        named = self._average.weights if averaged else self._adapters.weights() if self._adapters else {}
         if trunk is not None:
             inputs = inputs if activations else self.through(trunk.below, inputs)
             half, named = trunk.above, trunk.mine(named)
@@ -313,24 +311,6 @@ class Learner:
                     for name, parameter in zip(group["names"], group["params"], strict=True):
                         share = min(1.0, lr * group["lr_scale"] * group["pull"])
                         parameter.lerp_(self._start[name], share if sound is None else share * sound)
-
-    def _take_average(self, sound: Tensor | None) -> None:
-        """Of the weights over the last steps; it follows fast at first (Tarvainen and Valpola 2017).
-
-        Where the device decides, a step that did not count still counts for how fast.
-        """
-        if not self._recipe.ema:
-            return
-        self._averaged_steps += 1
-        keep = min(self._recipe.ema, (1 + self._averaged_steps) / (10 + self._averaged_steps))
-        now = self._weights()
-        with torch.no_grad():
-            for name in self._changing:
-                kept = self._average[name]
-                if kept.is_floating_point():
-                    kept.lerp_(now[name], 1 - keep if sound is None else (1 - keep) * sound)
-                else:
-                    kept.copy_(now[name])
 
     def _changed(self, pixels: Tensor, draws: Tensor, grain: tuple[int, int] | None) -> Tensor:
         """`grain`: step and part of the batch that seed the noise."""
@@ -380,7 +360,7 @@ class Learner:
 
     def answering(self) -> dict[str, Tensor]:
         """The weights that answer: averaged, or with the adapters added. On the device, and not to be changed."""
-        return dict(self._average) or self._weights()
+        return dict(self._average.weights) or self._weights()
 
     def state(self) -> dict[str, Any]:
         """All that ever changed, on the CPU, as a checkpoint holds it. Noise and dropout follow from seed and step."""
@@ -389,8 +369,8 @@ class Learner:
             "model": {name: weights[name].detach().cpu() for name in weights if name in self._touched},
             "untouched": self.untouched_digest(),
             "adapters": self._adapters.state(),
-            "average": {name: tensor.cpu() for name, tensor in self._average.items() if name in self._touched},
-            "averaged_steps": self._averaged_steps,
+            "average": {name: tensor.cpu() for name, tensor in self._average.weights.items() if name in self._touched},
+            "averaged_steps": self._average.steps,
             "optimizer": {name: _on_cpu(memory) for name, memory in state_by_name(self._optimizer).items()},
             "scaler": self._scaler.state_dict(),
             "micro": self.micro,
@@ -427,9 +407,7 @@ class Learner:
                 self._outlook = None
         model.load_state_dict(weights)
         self._adapters.load(state["adapters"])
-        for name, tensor in self._average.items():
-            tensor.copy_(state["average"].get(name, self._start[name]))
-        self._averaged_steps = state["averaged_steps"]
+        self._average.load(state["average"], state["averaged_steps"], self._start)
         load_state_by_name(self._optimizer, state["optimizer"])
         self.micro = state["micro"]
         if self._scaler.is_enabled() and state["scaler"]:
