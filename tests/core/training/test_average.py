@@ -6,7 +6,11 @@ from core.training.average import Average
 
 
 def weights(value: float) -> dict[str, Tensor]:
-    return {"weight": torch.full((2,), value), "frozen": torch.full((2,), value), "count": torch.tensor(int(value))}
+    return {
+        "weight": torch.full((2,), float(value)),
+        "frozen": torch.full((2,), float(value)),
+        "count": torch.tensor(int(value)),
+    }
 
 
 def test_without_a_share_to_keep_there_is_none() -> None:

@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_keeps_nothing_and_the_run_goes_on(
     free = shutil.disk_usage
 
     def told(event: Event) -> Any:
-        if isinstance(event, StepDone) and event.step == 2:
+        if isinstance(event, StepDone) and event.step == 3:
             monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10, 10, 0))
             return Pin(name="no room")
         monkeypatch.setattr(shutil, "disk_usage", free)
