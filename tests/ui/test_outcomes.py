@@ -13,6 +13,7 @@ from core.run import State
 from core.workspace import Workspace
 from ui import outcomes, services
 from ui.outcomes import Prediction
+from ui.outcomes import answers as answering
 from ui.parts import run_rows
 
 
@@ -95,8 +96,8 @@ def test_the_same_question_is_asked_once_and_few_answers_are_kept(house: Workspa
 def test_a_model_that_was_made_anew_is_asked_anew(house: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = services.store().create(Recipe())
     file: Path = services.run_folder(run.id) / "model.safetensors"
-    monkeypatch.setattr(outcomes, "_model", lambda file, changed: file.read_text())
-    monkeypatch.setattr(outcomes, "_guess", lambda model, name, data: model)
+    monkeypatch.setattr(answering, "_model", lambda file, changed: file.read_text())
+    monkeypatch.setattr(answering, "_guess", lambda model, name, data: model)
     answers = []
     for made, model in enumerate(("old", "old", "new")):
         file.write_text(model)

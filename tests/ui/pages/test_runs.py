@@ -12,6 +12,7 @@ from core.events import Ended, Saved
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.run import Run
 from ui import navigation, outcomes, services
+from ui.outcomes import listed, tested
 from ui.parts import compare
 from ui.text import t
 
@@ -197,7 +198,7 @@ def test_rules_that_differ_are_told_apart(trained: Trained) -> None:
 
 
 def test_no_field_of_a_recipe_is_without_words() -> None:
-    fields = outcomes.differences([Recipe(), Recipe()]) | outcomes._flat(Recipe().model_dump(mode="json"))
+    fields = outcomes.differences([Recipe(), Recipe()]) | tested._flat(Recipe().model_dump(mode="json"))
     assert [field for field in fields if field != "name" and compare._field(field) == field] == []
 
 
@@ -270,7 +271,7 @@ def test_where_nobody_signs_in_the_queue_can_be_put_in_order_here(
 
 
 def test_a_box_offers_the_newest_and_the_one_that_is_asked_for(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "MOST_OFFERED", 2)
+    monkeypatch.setattr(listed, "MOST_OFFERED", 2)
     runs = [trained(name=f"{number}") for number in range(4)]
     failed = trained("failed")
     assert [run.name for run in outcomes.with_model()] == ["3", "2"]
