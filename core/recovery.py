@@ -16,7 +16,7 @@ from pathlib import Path
 from core import durable
 from core.database import Database
 from core.errors import StoreError
-from core.events import EVENT, Event, Saved
+from core.events import EVENT, Ended, Event, Saved
 from core.recipe import Recipe
 from core.run import checked_id
 from core.steps import Steps
@@ -29,6 +29,8 @@ DONE_FILES = ("model.safetensors", "test.json")
 LEFT_SECONDS = 24 * 3600
 MOST_STRIKES = 3
 """So often a run is taken up by itself without getting to a new checkpoint."""
+WANTED = frozenset({"user", "shutdown", "limit"})
+"""Reasons for an end that say nothing against a run."""
 
 
 def write_run_file(folder: Path, *, run_id: str, name: str, created: str, recipe: Recipe, owner: str = "") -> None:
@@ -78,15 +80,21 @@ def sweep(workspace: Workspace, now: float | None = None) -> int:
     return swept
 
 
-def strikes(db: sqlite3.Connection, run_id: str) -> int:
-    """Attempts of a run that ended since its last checkpoint."""
-    return int(
-        db.execute(
-            "SELECT count(*) FROM event WHERE run = :run AND kind = 'ended' AND seq > "
-            "(SELECT coalesce(max(seq), 0) FROM event WHERE run = :run AND kind = 'saved')",
-            {"run": run_id},
-        ).fetchone()[0]
-    )
+def strikes(db: sqlite3.Connection, workspace: Workspace, run_id: str) -> int:
+    """Attempts of a run since its last checkpoint that ended though nobody wanted it; one that cannot be read is one."""
+    rows = db.execute(
+        "SELECT kind, payload FROM event WHERE run = :run AND kind = 'ended' AND seq > "
+        "(SELECT coalesce(max(seq), 0) FROM event WHERE run = :run AND kind = 'saved')",
+        {"run": run_id},
+    ).fetchall()
+    found = 0
+    for row in rows:
+        wanted = False
+        with suppress(StoreError):
+            ended = event_of(row, workspace.database)
+            wanted = isinstance(ended, Ended) and ended.reason in WANTED
+        found += not wanted
+    return found
 
 
 def adopt_checkpoints(db: sqlite3.Connection, workspace: Workspace, run_id: str, epoch: int) -> None:

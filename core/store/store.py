@@ -136,7 +136,7 @@ class RunStore(Writer):
             if row["boot"] not in earlier:
                 continue
             with self._database.read() as db:
-                strikes = recovery.strikes(db, row["id"])
+                strikes = recovery.strikes(db, self.workspace, row["id"])
             if strikes < recovery.MOST_STRIKES:
                 if self.transition(row["id"], "queued", allowed={"interrupted"}):
                     with self._database.write() as db:

@@ -303,17 +303,20 @@ def test_attempts_since_the_last_checkpoint_are_counted(workspace: Workspace) ->
 
     def counted() -> list[int]:
         with store._database.read() as db:
-            return [recovery.strikes(db, one.id) for one in (run, other)]
+            return [recovery.strikes(db, workspace, one.id) for one in (run, other)]
 
-    def attempt() -> None:
+    def attempt(reason: str = "lost") -> None:
         store.transition(run.id, "running")
-        store.append(run.id, [Notice(code="x"), Ended(outcome="paused", step=0)])
+        store.append(run.id, [Notice(code="x"), Ended(outcome="interrupted", step=0, reason=reason)])
         store.requeue(run.id)
 
     assert counted() == [0, 0]
     attempt()
     attempt()
     assert counted() == [2, 0]
+    for reason in ("user", "shutdown", "limit"):
+        attempt(reason)
+    assert counted() == [2, 0], "what was asked to end did nothing wrong"
     store.append(run.id, [checkpoint(store, run.id, 1)])
     assert counted() == [0, 0]
     attempt()
