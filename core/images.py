@@ -35,6 +35,8 @@ SUFFIXES = {
     "TIFF": "tif",
     "GIF": "gif",
 }
+ENDINGS = frozenset({f".{suffix}" for suffix in SUFFIXES.values()} | {".jpeg", ".tiff"})
+"""Of the names of files that may hold a picture; what one holds is told by its first bytes."""
 PLUGINS = (BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)
 """Imported so that Pillow registers them: with a list of formats it does not look further by itself."""
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ def predict(args: argparse.Namespace, language: str) -> int:
         model = load_model(file, choose_device("auto"))
         answers: list[dict[str, Any]] = []
         failed = False
-        for image in args.images:
+        for image in _each(args.images):
             try:
                 shares = model.predict([_read_image(image)])[0]
             except ThawError as error:
@@ -172,10 +172,26 @@ def predict(args: argparse.Namespace, language: str) -> int:
         return 1 if failed else 0
 
 
-def _read_image(file: str) -> bytes:
-    """The bytes of a picture that is one. Raises DataError (`cli.unreadable`, `image.*` with the file's name)."""
-    from core.images import open_image
+def _each(given: Sequence[str]) -> Iterator[str]:
+    """Files as they are given, and instead of a folder what images lie in it and below, hidden ones left out."""
+    from core.images import ENDINGS
 
+    for name in given:
+        folder = Path(name).expanduser()
+        within = sorted(folder.rglob("*")) if folder.is_dir() else []
+        hidden = {file for file in within if any(part.startswith(".") for part in file.relative_to(folder).parts)}
+        found = [file for file in within if file.suffix.lower() in ENDINGS and file not in hidden and file.is_file()]
+        yield from (str(Path(name) / file.relative_to(folder)) for file in found)
+        if not found:
+            yield name
+
+
+def _read_image(file: str) -> bytes:
+    """The bytes of a picture that is one. Raises DataError (`cli.*`, `image.*` with the file's name)."""
+    from core.images import ENDINGS, open_image
+
+    if Path(file).expanduser().is_dir():
+        raise DataError("cli.no_images", path=file, endings=", ".join(sorted(ENDINGS)))
     try:
         data = Path(file).expanduser().read_bytes()
     except OSError as error:

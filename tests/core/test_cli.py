@@ -198,6 +198,24 @@ def test_images_are_predicted_and_those_that_are_none_are_named(
     assert len(err) == 4
 
 
+def test_the_images_of_a_folder_are_predicted_and_one_without_any_is_named(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, bare = tmp_path / "some", tmp_path / "bare"
+    for name in ("b/1.png", "A.PNG", ".hidden/2.png", "b/.3.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((trained["data"] / "Blue" / "0.png").read_bytes())
+    (folder / "words.txt").write_text("words")
+    bare.mkdir()
+    assert main(["predict", "first", str(folder), str(bare), "--json", "--workspace", trained["workspace"]]) == 1
+    said = capsys.readouterr()
+    answers = json.loads(said.out)
+    assert [answer["image"] for answer in answers] == [str(folder / "A.PNG"), str(folder / "b" / "1.png"), str(bare)]
+    assert answers[0]["probabilities"] == answers[1]["probabilities"]
+    assert answers[2]["error"]["code"] == "cli.no_images"
+    assert f"The folder {bare} holds no images." in said.err
+
+
 def test_the_weights_of_a_run_are_exported(
     trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
