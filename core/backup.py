@@ -4,6 +4,7 @@ The file is a zip without packing: images and weights do not shrink. Its list of
 backup comes from outside: no name in it becomes a path that has not the form of one of ours.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -61,6 +62,10 @@ def back_up(store: RunStore, target: Path, *, progress: Progress | None = None) 
     target = target.absolute()
     if target.exists():
         raise StoreError("backup.exists", path=str(target))
+    if not target.parent.is_dir():
+        raise StoreError("backup.unwritable", path=str(target), reason=os.strerror(errno.ENOENT))
+    if not os.access(target.parent, os.W_OK):
+        raise StoreError("backup.unwritable", path=str(target), reason=os.strerror(errno.EACCES))
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     copy = draft.with_suffix(".sqlite")
     contents: dict[str, Any] = {"format": FORMAT, "runs": len(store.owners()), "files": {}}

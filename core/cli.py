@@ -70,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         return _say("cli.usage", USAGE, tongue, reason=str(error), command=error.command)
     except ThawError as error:
-        return _say(error.code, FAILED, tongue, **error.values)
+        from core.console import complain
+
+        complain(error, tongue)
+        return FAILED
     except KeyboardInterrupt:
         print(say("cli.broken_off", tongue), file=sys.stderr)
         return INTERRUPTED

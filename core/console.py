@@ -7,15 +7,22 @@ shown as a replacement mark, so that no name can speak to the terminal.
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from core.errors import ThawError
 from core.events import EpochDone, Event, Glance, Kept, Measuring, Memory, Notice, Preparing, Replanned, Started, StepDone
 from core.words import Value, catalogue, say
 
+if TYPE_CHECKING:
+    from core.dataset.record import Skipped
+
 BAR = "{desc} {bar} {n_fmt}/{total_fmt} [{elapsed}<{remaining}] {postfix}"
 MOST_CLASSES = 20
 """Rows of the table of classes; of more, the ones with the lowest F1 are shown."""
+
+
+FEW = 5
+"""Files that could not be used of which the reasons are shown."""
 
 
 def plain(text: str) -> str:
@@ -49,8 +56,16 @@ def sentences(code: str, values: Mapping[str, Value], language: str) -> str:
 
 
 def complain(error: ThawError, language: str) -> None:
-    """Say on standard error what happened and what to do."""
+    """Say on standard error what happened and what to do, and why files of a set that was refused could not be used."""
     print(sentences(error.code, error.values, language), file=sys.stderr)
+    for line in reasons(getattr(error, "skipped", ()), language):
+        print(line, file=sys.stderr)
+
+
+def reasons(skipped: "Sequence[Skipped]", language: str) -> list[str]:
+    """A line for each of the first files that could not be used."""
+    said = [f"  {plain(say(f'error.{file.code}.cause', language, **file.values))}" for file in skipped[:FEW]]
+    return [*said, "  …"] if len(skipped) > FEW else said
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:
@@ -114,7 +129,8 @@ class Screen:
             )
         elif isinstance(event, Kept):
             size = f"{event.size_bytes / 2**20:,.0f}"
-            self.line("cli.kept", block=event.block or "–", share=percent(event.share), megabytes=size)
+            key = "cli.kept" if event.block else "cli.kept_all"
+            self.line(key, block=event.block, share=percent(event.share), megabytes=size)
         elif isinstance(event, Glance):
             self.line(
                 "cli.glance", share=percent(event.right / event.images), n=event.images, seconds=f"{event.seconds:.2f}"
@@ -130,8 +146,12 @@ class Screen:
 
     def line(self, key: str, **values: Value) -> None:
         """A line of its own, above no bar."""
+        self.text(plain(say(key, self._language, **values)))
+
+    def text(self, line: str) -> None:
+        """The same of words that are ready."""
         self._close()
-        print(plain(say(key, self._language, **values)), file=self._stream, flush=True)
+        print(line, file=self._stream, flush=True)
 
     def progress(self, key: str) -> Callable[[int, int], None]:
         """A function of (done, total) that shows a bar called `key`."""

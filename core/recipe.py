@@ -30,6 +30,10 @@ ALLOWED = {
     "string_too_long": "… ≤ {max_length}",
     "string_unicode": "Unicode",
     "too_long": "… ≤ {max_length}",
+    "tuple_type": "[…, …]",
+    "dict_type": "{{…}}",
+    "model_type": "{{…}}",
+    "string_type": "“…”",
 }
 """What a field may be, by the kind of a mistake, in signs that need no translation. Only the device has a pattern."""
 WHOLE = {"nothing_left", "warmup_too_long", "rule_twice"}

@@ -9,6 +9,9 @@ import platformdirs
 
 from core.errors import StoreError
 
+DATABASE = "thaw.sqlite"
+"""By this file a folder is known as a workspace."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -19,7 +22,7 @@ class Workspace:
     @property
     def database(self) -> Path:
         """The run store."""
-        return self.root / "thaw.sqlite"
+        return self.root / DATABASE
 
     @property
     def datasets(self) -> Path:

@@ -61,12 +61,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
     Raises WeightsError (`weights.pickle`, `.not_safetensors`, `.missing_file`, `.damaged_file`, `.not_finite`).
     """
+    if not path.is_file():
+        raise WeightsError("weights.missing_file", file=str(path))
     if path.suffix.lower() in PICKLES:
         raise WeightsError("weights.pickle", file=path.name)
     if path.suffix.lower() != ".safetensors":
         raise WeightsError("weights.not_safetensors", file=path.name)
-    if not path.is_file():
-        raise WeightsError("weights.missing_file", file=str(path))
     try:
         _check_header(path)
         with safe_open(path, framework="pt", device="cpu") as file:

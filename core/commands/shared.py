@@ -1,6 +1,7 @@
 """What several commands do: open the workspace, find a run, bring data, write a file."""
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[RunStore]:
-    """The store of the workspace that was asked for."""
+    """The store of the workspace that was asked for. Raises StoreError (`workspace.unusable`) for an empty name, too."""
+    if args.workspace == "":  # an unset variable of a shell; as a path it would be the folder that one is in
+        raise StoreError("workspace.unusable", path="''", reason=os.strerror(errno.ENOENT))
     store = RunStore(open_workspace(args.workspace))
     try:
         yield store
@@ -32,8 +35,8 @@ def opened(args: argparse.Namespace) -> Iterator[RunStore]:
         store.close()
 
 
-def find(store: RunStore, text: str) -> Run:
-    """The run that a person means: an id or the beginning of one, a name, or `last`.
+def find(store: RunStore, text: str, *, with_model: bool = False) -> Run:
+    """The run that a person means: an id or the beginning of one, a name, or `last`, if told of those that have a model.
 
     Raises StoreError (`run.unknown`, `run.none`, `run.ambiguous`).
     """
@@ -41,12 +44,12 @@ def find(store: RunStore, text: str) -> Run:
     if not found:
         raise StoreError("run.none")
     if text == "last":
-        return found[0]
+        return next((run for run in found if with_model and (store.folder(run.id) / MODEL_FILE).is_file()), found[0])
     meant = [run for run in found if run.name == text]
     if not meant and text:
         meant = [run for run in found if run.id.startswith(text.upper())]
     if not meant:
-        raise StoreError("run.unknown", run=text[:60])
+        raise StoreError("run.unknown", run=text[:60] or "''")
     if len(meant) > 1:
         raise StoreError("run.ambiguous", run=text[:60], n=len(meant), ids=", ".join(run.id for run in meant[:5]))
     return meant[0]
@@ -59,6 +62,8 @@ def check_data(text: str, workspace: Workspace) -> None:
     if text.startswith("demo:"):
         if text.removeprefix("demo:") not in DEMOS:  # or "demo:street@VERSION", which is looked for
             open_dataset(workspace, text)
+    elif not text:  # as above
+        raise DataError("data.missing", path="''")
     elif not Path(text).expanduser().exists() and not _is_id(text, workspace):
         raise DataError("data.missing", path=text)
 

@@ -23,9 +23,9 @@ from core.commands.shared import (
     workspace_flag,
     write_json,
 )
-from core.console import Screen, duration, percent, plain, score_lines, sentences
+from core.console import Screen, duration, percent, plain, reasons, score_lines, sentences
 from core.drive import drive, take_slot
-from core.errors import RecipeError, StoreError
+from core.errors import RecipeError, StoreError, WeightsError
 from core.events import Command, Interrupt
 from core.export import MODEL_FILE
 from core.recipe import Recipe, augment_preset, parse
@@ -50,6 +50,7 @@ def train(args: argparse.Namespace, language: str) -> int:
         check_data(args.data, store.workspace)
         screen = Screen(language)
         startup = start_up()
+        _check(recipe, store.workspace)
         take_slot(store, recipe.device).release()  # before all data is read
         begin = time.perf_counter()
         dataset = bring(args.data, store.workspace, screen)
@@ -60,6 +61,8 @@ def train(args: argparse.Namespace, language: str) -> int:
         )
         if dataset.skipped:
             screen.line("cli.skipped", n=len(dataset.skipped))
+            for line in reasons(dataset.skipped, language):
+                screen.text(line)
         return _carry_out(store, run, screen, args.report, language, time.perf_counter() - begin, startup)
 
 
@@ -109,6 +112,17 @@ def _read_recipe(file: str) -> Recipe:
     if isinstance(document, dict) and isinstance(document.get("recipe"), dict):
         text = json.dumps(document["recipe"])
     return parse(text)
+
+
+def _check(recipe: Recipe, workspace: Workspace) -> None:
+    """Raises what a recipe asks for and this machine has not, before all data is read and a run is made that must fail."""
+    from core.backbones import card
+    from core.device import choose_device
+
+    card(recipe.backbone, workspace)
+    choose_device(recipe.device)
+    if recipe.weights not in {"random", "bundled", "pretrained"} and not Path(recipe.weights).expanduser().is_file():
+        raise WeightsError("weights.missing_file", file=recipe.weights)
 
 
 def complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def evaluate(args: argparse.Namespace, language: str) -> int:
     """`thaw evaluate`: the scores of a run's model on every image of some data."""
     with opened(args) as store:
-        run = find(store, args.run)
+        run = find(store, args.run, with_model=True)
         check_writable(args.report)
         check_data(args.data, store.workspace)
         file = model_file(store, run)
@@ -135,7 +135,7 @@ def _places(names: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
 def predict(args: argparse.Namespace, language: str) -> int:
     """`thaw predict`: what a run's model says about images. Those that cannot be read are named, the others answered."""
     with opened(args) as store:
-        file = model_file(store, find(store, args.run))
+        file = model_file(store, find(store, args.run, with_model=True))
         from core.device import choose_device
         from core.model import load_model
 
@@ -203,7 +203,7 @@ def _read_image(file: str) -> bytes:
 def export(args: argparse.Namespace, language: str) -> int:
     """`thaw export`: a run's model as a file for other programs."""
     with opened(args) as store:
-        run = find(store, args.run)
+        run = find(store, args.run, with_model=True)
         from core.export import FORMATS, export_model
 
         out = Path(args.out or f"{''.join(c if c.isalnum() or c in '-_.' else '-' for c in run.name)}{FORMATS[args.format]}")

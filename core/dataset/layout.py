@@ -16,6 +16,8 @@ NOT_READ = ("heic", "heif", "avif", "svg", "psd", "ico", "jp2", "jxl", "dcm", "r
 IMAGES = frozenset((*READ, *NOT_READ))
 """Suffixes of images, those that cannot be read included: they are opened and listed with the reason."""
 ARCHIVES = frozenset(("zip", "rar", "7z", "tar", "gz", "tgz", "bz2", "xz"))
+STRANGE_WORDS = 5
+"""Unknown words for a split that are told, the most frequent first."""
 TABLE_SHARE = 0.5
 """A table wins over folders if it speaks of at least this share of the images, or if the folders name no two classes."""
 
@@ -55,7 +57,10 @@ def arrange(files: Sequence[str], folders: Sequence[str], tables: Sequence[tuple
     spoken = rows.labels.keys() | {left.name for left in rows.skipped}
     silent = [Skipped(file, "data.not_in_table", {"name": file}) for file in images if file not in spoken]
     places = {name: Place(label, split) for name, (label, split) in rows.labels.items()}
-    return Layout(places, (*rows.skipped, *silent, *skipped), ())
+    strange: tuple[Notice, ...] = tuple(
+        ("data.unknown_split", {"word": word, "n": n}) for word, n in rows.strange.most_common(STRANGE_WORDS)
+    )
+    return Layout(places, (*rows.skipped, *silent, *skipped), strange)
 
 
 def _not_an_image(file: str) -> Skipped:

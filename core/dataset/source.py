@@ -22,6 +22,7 @@ from typing import BinaryIO
 from core.dataset import names
 from core.dataset.record import Skipped
 from core.errors import DataError
+from core.workspace import DATABASE
 
 MAX_ENTRIES = 200_000
 MAX_BYTES = 20 * 2**30
@@ -228,7 +229,7 @@ def _folder(path: Path, sole: bool) -> Source:
                 entries.append(Entry(name, facts.st_size, partial(_read_file, child.path), stamp))
             elif name.count("/") >= MAX_DEPTH:
                 refused.append(Skipped(name, "data.too_deep", {"name": name, "limit": MAX_DEPTH}))
-            else:
+            elif not Path(child.path, DATABASE).is_file():  # a workspace holds copies of what was imported
                 folders.append(name + "/")
                 todo.append((child.path, name + "/"))
     return _sorted(root.name, entries, folders, refused)

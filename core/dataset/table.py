@@ -6,7 +6,8 @@ Finds files in a list of names, never on a disk.
 import codecs
 import csv
 import io
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,10 +29,15 @@ LABEL_COLUMNS = (
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage", "data_set", "dataset", "划分", "集合", "数据集")
 SPLIT_NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn", "训练", "训练集"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "development", "验证", "验证集"), "val"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout", "测试", "测试集"), "test"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "validate", "dev", "development", "验证", "验证集"),
+        "val",
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "eval", "evaluation", "测试", "测试集"), "test"),
 }
 """How people call the three splits, in small letters."""
+_ADDED = re.compile(r"[ _.-]*(images?|imgs?|pictures|photos|sets?|data|split|files)$")
+"""What they write behind that: `train_images`, `Test Set`."""
 
 
 @dataclass(slots=True)
@@ -42,6 +48,8 @@ class Rows:
     skipped: list[Skipped] = field(default_factory=list)
     conflicts: set[str] = field(default_factory=set)
     """Names that two rows give different classes."""
+    strange: Counter[str] = field(default_factory=Counter)
+    """Words in the column of splits that name none, and in how many rows."""
 
     def add(self, name: str, label: str, split: Split | None) -> None:
         """What a row says. Of two splits for one name the sealed one stays."""
@@ -53,7 +61,8 @@ class Rows:
 
 def as_split(name: str) -> Split | None:
     """The split that `name` stands for, or None."""
-    return SPLIT_NAMES.get(name.strip().casefold())
+    bare = name.strip().casefold()
+    return SPLIT_NAMES.get(bare) or SPLIT_NAMES.get(_ADDED.sub("", bare))
 
 
 def read_tables(tables: Sequence[tuple[str, bytes]], files: Sequence[str]) -> Rows | None:
@@ -71,6 +80,7 @@ def read_tables(tables: Sequence[tuple[str, bytes]], files: Sequence[str]) -> Ro
                 found.add(name, label, split)
             found.conflicts |= part.conflicts
             found.skipped += part.skipped
+            found.strange += part.strange
     hit = bool(found.labels)
     for name in sorted(found.conflicts, key=names.natural):
         del found.labels[name]
@@ -105,6 +115,7 @@ def _read(table: str, data: bytes, finder: "_Finder") -> Rows:
         else:
             given = cells[split_column] if split_column is not None and split_column < len(cells) else ""
             rows.add(hits[0], label, as_split(given) or whole)
+            rows.strange[given] += bool(given) and as_split(given) is None
     return rows
 
 

@@ -103,7 +103,8 @@ def properties(model: Model, run: str) -> dict[str, str]:
         "image_size": str(model.image_size),
         "fit": model.fit,
         "preprocessing": (
-            f"RGB, {_FIT[model.fit]} to {model.image_size}x{model.image_size} pixels (bilinear), divided by 255, "
+            "RGB, upright as its EXIF says, transparency on white, deep grey as 8 bits, "
+            f"{_FIT[model.fit]} to {model.image_size}x{model.image_size} pixels (bilinear), divided by 255, "
             "as float32 (N, 3, height, width). Normalisation and softmax are inside."
         ),
         "backbone": model.recipe.backbone,

@@ -11,7 +11,15 @@ from PIL import Image, ImageOps
 session = onnxruntime.InferenceSession({file!r})
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
 
-image = ImageOps.exif_transpose(Image.open({picture!r})).convert("RGB")
+image = ImageOps.exif_transpose(Image.open({picture!r}))
+if image.mode.startswith("I"):  # deep grey, by the depth that holds its brightest point
+    deep = np.asarray(image, np.float64)
+    top = next((2**bits - 1 for bits in (8, 10, 12, 14, 16) if deep.max() < 2**bits), deep.max())
+    image = Image.fromarray(np.rint(deep.clip(0) * 255 / top).astype(np.uint8))
+if "transparency" in image.info or "A" in image.getbands():  # on white
+    image = image.convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+image = image.convert("RGB")
 """
 _FIT: dict[Fit, str] = {
     "crop": """image = ImageOps.fit(image, ({size}, {size}), Image.Resampling.BILINEAR)

@@ -94,6 +94,13 @@ def test_accounts_come_along_while_they_are_in_use(store: RunStore, two: Workspa
     theirs.close()
 
 
+def test_a_folder_that_is_not_there_is_named_and_nothing_else_is_blamed(store: RunStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        back_up(store, tmp_path / "nowhere" / "all.thaw")
+    assert caught.value.code == "backup.unwritable"
+    assert caught.value.values["path"] == str(tmp_path / "nowhere" / "all.thaw")
+
+
 def test_nothing_is_overwritten_by_a_backup_or_a_restore(store: RunStore, two: Workspace, tmp_path: Path) -> None:
     back_up(store, tmp_path / "all.thaw")
     with pytest.raises(StoreError, match="already a file"):

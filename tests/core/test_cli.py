@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,61 @@ def test_images_are_predicted_and_those_that_are_none_are_named(
     assert "words.jpg" in err[0]
     assert "none.png cannot be read" in err[2]
     assert len(err) == 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "cause"),
+    [
+        (["--weights", "typo.pth"], "typo.pth"),
+        (["--backbone", "resnet99"], "There is no backbone called resnet99."),
+        (["--device", "cuda:77"], "cuda:77"),
+    ],
+)
+def test_what_is_not_there_is_said_before_data_is_read_and_a_run_is_made(
+    flags: list[str], cause: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, workspace = draw(tmp_path / "data", each=3), tmp_path / "w"
+    assert main(["train", str(data), *flags, "--workspace", str(workspace)]) == 1
+    assert cause in last(capsys)[1][0]
+    assert not list((workspace / "datasets").glob("*"))
+    assert main(["runs", "--workspace", str(workspace)]) == 0
+    assert "No runs yet" in capsys.readouterr().out
+
+
+def test_an_empty_name_is_no_folder(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--workspace", trained["workspace"]]
+    assert main(["train", "", *where]) == 1
+    assert "''" in last(capsys)[1][0]
+    assert main(["runs", "--workspace", ""]) == 1
+    assert "''" in last(capsys)[1][0]
+    assert main(["predict", "", "x.png", *where]) == 1
+    assert "''" in last(capsys)[1][0]
+
+
+def test_the_last_run_with_a_model_is_asked_and_not_one_that_failed_after_it(
+    trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--workspace", trained["workspace"]]
+    with closing(RunStore(open_workspace(Path(trained["workspace"])))) as store:
+        later = store.create(Recipe(name="failed later"))
+        store.transition(later.id, "running")
+        store.append(later.id, [Ended(outcome="failed", code="training.no_device")])
+    picture = str(trained["data"] / "Blue" / "0.png")
+    assert main(["predict", "last", picture, *where]) == 0
+    assert last(capsys)[0][0].startswith(picture)
+    assert main(["predict", "failed later", picture, *where]) == 1
+    with closing(RunStore(open_workspace(Path(trained["workspace"])))) as store:
+        store.delete(later.id)
+
+
+def test_the_reasons_of_files_that_could_not_be_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(7):
+        (tmp_path / "data" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "a" / f"{number}.jpg").write_text("words")
+    assert main(["train", str(tmp_path / "data"), "--workspace", str(tmp_path / "w")]) == 1
+    err = last(capsys)[1]
+    assert sum(".jpg" in line for line in err) == 5
+    assert err[-1] == "  …"
 
 
 def test_the_images_of_a_folder_are_predicted_and_one_without_any_is_named(

@@ -70,6 +70,11 @@ def test_what_systems_leave_behind_is_not_listed(zipped: Zipped, folder: Callabl
     assert read(zipped(files)) == read(folder(files)) == {"cats/1.jpg": b"1", "z/2.jpg": b"5"}
 
 
+def test_a_workspace_among_the_images_is_passed_over(folder: Callable[..., Path]) -> None:
+    place = folder({"cats/1.jpg": b"1", "work/thaw.sqlite": b"", "work/datasets/abcd/1.jpg": b"1", "dogs/2.jpg": b"2"})
+    assert read(place) == {"cats/1.jpg": b"1", "dogs/2.jpg": b"2"}
+
+
 def test_empty_folders_are_known(zipped: Zipped, folder: Callable[..., Path]) -> None:
     assert opened(zipped({"cats/1.jpg": b"1", "owl/": b""})).folders == ("owl/",)
     place = folder({"cats/1.jpg": b"1"})

@@ -115,6 +115,13 @@ def test_a_split_column_is_respected() -> None:
     }
 
 
+def test_words_for_a_split_that_nobody_knows_are_counted() -> None:
+    text = "file,label,split\n1.jpg,cat,train\n2.jpg,dog,fold 3\n10.jpg,dog,fold 3\n7.jpg,dog,\n"
+    rows = read_tables([("labels.csv", text.encode())], FILES)
+    assert rows
+    assert +rows.strange == {"fold 3": 2}
+
+
 def test_tables_named_after_splits_give_them() -> None:
     tables = [("train.csv", b"file,label\n1.jpg,cat\n"), ("test.csv", b"file,label\n2.jpg,dog\n")]
     rows = read_tables(tables, FILES)

@@ -1,5 +1,7 @@
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -70,7 +72,8 @@ def test_the_file_says_all_that_its_user_must_know(exported: Path, run_folder: P
     assert json.loads(said["classes"]) == [str(digit) for digit in range(10)]
     assert (said["image_size"], said["fit"], said["backbone"]) == ("32", "crop", "thaw-small")
     assert (said["recipe"], said["run"]) == (recipe_id(recipe), run_folder.name)
-    assert said["preprocessing"].startswith("RGB, the largest centred square, resized to 32x32 pixels")
+    assert said["preprocessing"].endswith("Normalisation and softmax are inside.")
+    assert "deep grey as 8 bits, the largest centred square, resized to 32x32 pixels" in said["preprocessing"]
     assert [one.name for one in file.graph.input] == ["image"]
     assert [one.name for one in file.graph.output] == ["logits", "probabilities"]
     shape = file.graph.input[0].type.tensor_type.shape.dim
@@ -129,6 +132,44 @@ def test_without_its_data_set_a_model_is_checked_on_generated_pictures(workspace
     gone = Model(ours.network, ours.recipe.changed(dataset="no-such-set"), ours.classes)
     pixels, source = samples(gone, workspace)
     assert (pixels.shape, pixels.dtype, source) == ((IMAGES, 3, 32, 32), np.uint8, "generated")
+
+
+def _pictures() -> dict[str, bytes]:
+    """Of kinds that are easily opened otherwise than the app opens them."""
+    from PIL import Image
+
+    rng = np.random.default_rng(5)
+    color = Image.fromarray(rng.integers(0, 256, (40, 70, 3), np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = color.copy()
+    clear.putalpha(Image.fromarray(rng.integers(0, 256, (40, 70), np.uint8)))
+    deep = Image.fromarray(rng.integers(0, 4000, (40, 70)).astype(np.uint16))
+    kinds: dict[str, tuple[Any, str, dict[str, Any]]] = {
+        "alpha.png": (clear, "PNG", {}),
+        "deep.png": (deep, "PNG", {}),
+        "turned.jpg": (color, "JPEG", {"exif": turned.tobytes()}),
+        "palette.png": (color.quantize(8), "PNG", {"transparency": 3}),
+        "print.jpg": (color.convert("CMYK"), "JPEG", {}),
+    }
+    found = {}
+    for name, (image, kind, options) in kinds.items():
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        found[name] = out.getvalue()
+    return found
+
+
+@pytest.mark.parametrize("name", ["alpha.png", "deep.png", "turned.jpg", "palette.png", "print.jpg"])
+def test_the_lines_of_python_open_pictures_of_every_kind_as_the_app_does(
+    small: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, picture = model("thaw-small", fit="crop"), tmp_path / name
+    picture.write_bytes(_pictures()[name])
+    exec(usage(32, "crop", file=str(small), picture=str(picture)), {})
+    shares = ours.predict([picture.read_bytes()])[0]
+    wanted = [f"{shares[at]:.2%}  {NAMES[at]}" for at in shares.argsort()[::-1]]
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == wanted
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
