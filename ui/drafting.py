@@ -8,9 +8,10 @@ from math import log10
 from statistics import median
 from typing import TYPE_CHECKING
 
+from core.dataset import DEMOS
 from core.layers import Block
 from core.plan import plan
-from core.recipe import Recipe
+from core.recipe import Recipe, augment_preset
 from core.strategies import STRATEGIES, apply_strategy
 from ui import services
 
@@ -45,7 +46,17 @@ def with_backbone(recipe: Recipe, name: str) -> Recipe:
 def with_dataset(recipe: Recipe, dataset_id: str) -> Recipe:
     """The draft with another data set and an image size that suits it. Raises DataError."""
     services.dataset(dataset_id)
-    return with_size(recipe.changed(dataset=dataset_id))
+    return with_size(_without_demo(recipe, dataset_id).changed(dataset=dataset_id))
+
+
+def _without_demo(recipe: Recipe, dataset_id: str) -> Recipe:
+    """What a demo has brought along, and nobody has changed since, does not stay for another set: as in a new draft."""
+    key = recipe.dataset.removeprefix("demo:").partition("@")[0]
+    if not recipe.dataset.startswith("demo:") or key not in DEMOS or dataset_id.partition("@")[0] == f"demo:{key}":
+        return recipe
+    epochs = services.FIRST_EPOCHS if recipe.epochs == DEMOS[key].epochs else recipe.epochs
+    augment = Recipe().augment if recipe.augment == augment_preset(DEMOS[key].augment) else recipe.augment
+    return recipe.changed(epochs=epochs, augment=augment)
 
 
 def with_weights(recipe: Recipe, weights: str) -> Recipe:

@@ -117,7 +117,7 @@ def _at_work() -> None:
     words = t("frame.training", name=plain(running.name), share=percent(now.fraction, 0))
     more = f" · {t('frame.queued', n=len(waiting))}" if waiting else ""
     icon = navigation.ICONS["train"]
-    st.caption(f":orange[{icon} {words}{more}]", width="content")
+    st.markdown(f":small[:orange[{icon} {words}{more}]]", width="content")
 
 
 def footer() -> None:

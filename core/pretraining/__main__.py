@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m core.pretraining", description=__doc__.splitlines()[0] if __doc__ else ""
     )
-    parser.add_argument("--minutes", type=float, nargs="+", default=[54, 75, 79], help="of each round of training")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[54, 75, 79, 75], help="of each round of training")
     parser.add_argument("--start", type=Path, help="weights to begin with; 0 minutes of a first round go on with a second")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")

@@ -82,7 +82,7 @@ def test_where_a_run_is_shown_the_frame_names_what_it_learned_from_elsewhere_wha
 def test_the_frame_says_what_is_being_trained(opened: Callable[..., AppTest], flowers: str) -> None:
     services.submit(Recipe(dataset=flowers, name="*first*"))
     services.submit(Recipe(dataset=flowers, name="second"))
-    said = captions(opened())
+    said = " ".join(str(text.value) for text in opened().markdown)
     assert r"\*first\*: 0 %" in said
     assert "1 waiting" in said
 

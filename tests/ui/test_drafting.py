@@ -7,15 +7,26 @@ import pytest
 from PIL import Image
 
 from core.dataset import import_dataset
-from core.recipe import BlockRule, Recipe
+from core.recipe import BlockRule, Recipe, augment_preset
 from core.workspace import Workspace
 from ui import drafting, services
+from ui.parts.doors import demo_recipe
 
 pytestmark = pytest.mark.usefixtures("house")
 
 
 def test_a_data_set_brings_the_size_that_its_pictures_have_to_show(flowers: str) -> None:
     assert drafting.with_dataset(Recipe(backbone="thaw-small"), flowers).image_size == 32
+
+
+def test_what_a_demo_brought_along_does_not_stay_for_ones_own_images(flowers: str) -> None:
+    demo = demo_recipe("demo:leaves")
+    own = drafting.with_dataset(demo, flowers)
+    assert (own.epochs, own.augment) == (services.FIRST_EPOCHS, Recipe().augment)
+    assert (demo.epochs, demo.augment) != (own.epochs, own.augment)
+    touched = drafting.with_dataset(demo.changed(epochs=3, augment=augment_preset("light")), flowers)
+    assert (touched.epochs, touched.augment) == (3, augment_preset("light"))
+    assert drafting.with_dataset(own.changed(epochs=demo.epochs), flowers).epochs == demo.epochs, "no demo, no change"
 
 
 def test_large_pictures_are_not_proposed_larger_than_usual(house: Workspace, tmp_path: Path) -> None:

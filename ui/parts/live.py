@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from core.run import Run
 
 ACTIVE = ("queued", "running")
+DISCARDING = state.key("train", "discarding")
+"""The run about which a person is being asked."""
 BADGES = {
     "queued": ("gray", ":material/hourglass_empty:"),
     "running": ("orange", ":material/local_fire_department:"),
@@ -71,7 +73,7 @@ def recipe_line(recipe: Recipe) -> str:
         dataset=plain(set_title(recipe.dataset, name)),
         backbone=plain(recipe.backbone),
         strategy=strategy(recipe.strategy),
-        epochs=recipe.epochs,
+        n=recipe.epochs,
         batch=recipe.batch_size,
         side=recipe.image_size,
     )
@@ -220,10 +222,12 @@ def _controls(run: "Run") -> None:
             icon=":material/delete:",
             disabled=bool(told),
         ):
-            _confirm(run.id)
+            state.put(DISCARDING, run.id)
         st.button(
             t("train.another"), key=state.key("train", "another"), type="tertiary", icon=":material/add:", on_click=_another
         )
+    if state.value(DISCARDING) == run.id and run.state in (*ACTIVE, "paused", "interrupted"):
+        _confirm(run.id)  # drawn again with the page, which the run draws anew while somebody thinks
     if told:
         notes.waiting(t(f"train.told.{told}"))
 
@@ -277,13 +281,15 @@ def _another() -> None:
 def _confirm(run_id: str) -> None:
     """Ask before weights are thrown away."""
 
-    @st.dialog(t("train.discard.title"), icon=":material/delete:")
+    @st.dialog(t("train.discard.title"), icon=":material/delete:", on_dismiss=lambda: state.forget(DISCARDING))
     def ask() -> None:
         st.markdown(t("train.discard.ask"))
         with st.container(horizontal=True, horizontal_alignment="right"):
             if st.button(t("train.discard.no"), key=state.key("train", "discard-no")):
+                state.forget(DISCARDING)
                 st.rerun()
             if st.button(t("train.discard.yes"), key=state.key("train", "discard-yes"), type="primary"):
+                state.forget(DISCARDING)
                 _send(run_id, "discard", Discard())
                 st.rerun()
 

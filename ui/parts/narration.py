@@ -28,7 +28,8 @@ def run(of: "Run", now: "RunState") -> None:
     with st.container(key=state.key("train", "narrator"), horizontal=True, vertical_alignment="center"):
         remark = narrate(of.recipe, now) if now.started is not None else None
         if remark is None:
-            st.caption(t("narrator.waiting"))
+            if of.state not in ("queued", "discarded"):
+                st.caption(t("narrator.waiting"))
             return
         _says(remark)
         action = remark.action

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from core.events import Pinned
     from core.run import Run
 
+NAMING = state.key("pins", "naming")
+"""The run of which a person is naming a moment."""
+
 
 def button(run: "Run", step: int, *, disabled: bool = False) -> None:
     """Keep the model as it is now, `step` steps into the run."""
@@ -26,7 +29,9 @@ def button(run: "Run", step: int, *, disabled: bool = False) -> None:
         icon=":material/bookmark_add:",
         disabled=disabled or step == 0,
     ):
-        _ask(run)
+        state.put(NAMING, run.id)
+    if state.value(NAMING) == run.id:
+        _ask(run)  # drawn again with the page, which the run draws anew while somebody writes
     asked = state.key("pins", "asked")
     if state.value(asked):
         st.toast(t("pins.asked", name=plain(state.value(asked))), icon=":material/bookmark_add:")
@@ -82,7 +87,7 @@ def _row(run: "Run", pin: "Pinned") -> None:
 
 
 def _ask(run: "Run") -> None:
-    @st.dialog(t("pins.keep"), icon=":material/bookmark_add:")
+    @st.dialog(t("pins.keep"), icon=":material/bookmark_add:", on_dismiss=lambda: state.forget(NAMING))
     def ask() -> None:
         st.markdown(t("pins.ask"))
         proposed = t("pins.name.default", n=len(services.pins(run.id)) + 1)
@@ -94,6 +99,7 @@ def _ask(run: "Run") -> None:
 
 
 def _keep(run_id: str, name: str) -> None:
+    state.forget(NAMING)
     _carry_out(lambda: services.pin(run_id, name))
     if state.refused("pins") is None:
         state.put(state.key("pins", "asked"), name)

@@ -59,7 +59,7 @@ def _plan(recipe: Recipe) -> str:
         strategy=strategy(recipe.strategy),
         images=count(train),
         dataset=plain(name),
-        epochs=recipe.epochs,
+        n=recipe.epochs,
     )
 
 

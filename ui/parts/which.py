@@ -20,7 +20,7 @@ def choose(page: str) -> Run | None:
     run = _first(runs)
     if run is None:
         notes.lead(f"{page}.title", f"{page}.lead")
-        _busy(page)
+        _other(page)
         _nothing(page)
         return None
     left, right = st.columns([3, 2], vertical_alignment="bottom")
@@ -38,8 +38,9 @@ def choose(page: str) -> Run | None:
         on_change=lambda: state.show_run(state.value(widget)),
         help=t("which.more", n=outcomes.MOST_OFFERED) if len(runs) >= outcomes.MOST_OFFERED else None,
     )
-    if state.run_id() != run.id:
-        _busy(page)
+    if state.run_id() and state.run_id() != run.id:
+        _other(page)
+        st.caption(t("which.instead", name=plain(run.name)))
     return run
 
 
@@ -54,15 +55,24 @@ def _first(runs: list[Run]) -> Run | None:
     return next((run for run in runs if run.id == wanted), runs[0] if runs else None)
 
 
-def _busy(page: str) -> None:
-    """The run that was asked for is still at work: say so, and lead there."""
-    other = outcomes.find(state.run_id())
-    if other is None or other.state not in ACTIVE:
+def _other(page: str) -> None:
+    """The run that was asked for has no model to show: say why, so that nobody takes another for it, and lead there."""
+    wanted = state.run_id()
+    if not wanted:
         return
-    with st.container(horizontal=True, vertical_alignment="center", key=state.key(page, "busy")):
-        st.markdown(f":orange[:material/local_fire_department:] {t('which.busy', name=plain(other.name))}", width="content")
-        if st.button(t("which.busy.go"), key=state.key(page, "busy", "go"), type="tertiary"):
-            navigation.go("train")
+    other = outcomes.find(wanted)
+    icon, place = ":material/info:", "train"
+    if other is None or other.deleted:
+        place = "runs"
+        said = t("which.unknown", name=plain(wanted[:40])) if other is None else t("which.binned", name=plain(other.name))
+    elif other.state in ACTIVE:
+        icon, said = ":orange[:material/local_fire_department:]", t("which.busy", name=plain(other.name))
+    else:
+        said = t("which.without", name=plain(other.name), state=t(f"state.{other.state}"))
+    with st.container(horizontal=True, vertical_alignment="center", key=state.key(page, "other")):
+        st.markdown(f"{icon} {said}", width="content")
+        if st.button(t(f"which.go.{place}"), key=state.key(page, "other", "go"), type="tertiary"):
+            navigation.go(place)
 
 
 def _nothing(page: str) -> None:

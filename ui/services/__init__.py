@@ -38,6 +38,7 @@ from ui.services.keeping import (
 )
 from ui.services.networks import (
     FIRST_BACKBONE,
+    FIRST_EPOCHS,
     backbone,
     backbones,
     estimate,
@@ -109,6 +110,7 @@ from ui.services.sets import (
 
 __all__ = [
     "FIRST_BACKBONE",
+    "FIRST_EPOCHS",
     "Member",
     "Place",
     "access",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 FIRST_BACKBONE = "thaw-small"
+FIRST_EPOCHS = 12
 
 
 def rates(recipe: Recipe) -> "pd.DataFrame":
@@ -114,7 +115,9 @@ def first_draft() -> Recipe:
     try:
         return parse(_draft_file().read_text("utf-8"))
     except (OSError, ThawError):
-        return Recipe(backbone=FIRST_BACKBONE, weights=backbone(FIRST_BACKBONE).weights[0], image_size=64, epochs=12)
+        return Recipe(
+            backbone=FIRST_BACKBONE, weights=backbone(FIRST_BACKBONE).weights[0], image_size=64, epochs=FIRST_EPOCHS
+        )
 
 
 def keep_draft(recipe: Recipe) -> None:

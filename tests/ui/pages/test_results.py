@@ -170,8 +170,33 @@ def test_a_run_still_at_work_is_named_and_leads_to_the_train_page(
     monkeypatch.setattr(navigation, "go", went.append)
     at = page("results", run=live.id)
     assert r"live \*one\* is still at work." in texts(at)
-    at.button(key="results.busy.go").click().run()
+    at.button(key="results.other.go").click().run()
     assert went == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "place"),
+    [
+        ("paused", "half has no tested model: Paused.", "train"),
+        ("binned", "half is in the bin.", "runs"),
+        ("nonsense", "There is no run nonsense here.", "runs"),
+    ],
+)
+@pytest.mark.parametrize("name", ["results", "try_it"])
+def test_a_run_without_a_model_is_never_silently_another_one(
+    trained: Trained, page: Page, monkeypatch: pytest.MonkeyPatch, name: str, wanted: str, said: str, place: str
+) -> None:
+    trained(name="done")
+    half = trained(name="half", outcome="paused" if wanted == "paused" else "finished")
+    if wanted == "binned":
+        services.store().delete(half.id)
+    went: list[str] = []
+    monkeypatch.setattr(navigation, "go", went.append)
+    at = page(name, run=wanted if wanted == "nonsense" else half.id)
+    assert said in texts(at)
+    assert f"What follows is about another run: {'half' if wanted == 'nonsense' else 'done'}." in texts(at)
+    at.button(key=f"{name}.other.go").click().run()
+    assert went == [place]
 
 
 def test_with_no_finished_run_one_button_leads_to_the_train_page(
