@@ -56,17 +56,23 @@ def read_published(path: Path) -> "Mapping[str, Tensor]":
     return cast("Mapping[str, Tensor]", tensors)
 
 
+def check_file(path: Path) -> None:
+    """Raises WeightsError (`weights.pickle`, `.not_safetensors`, `.missing_file`) by name alone: nothing is opened."""
+    kind = path.suffix.lower()
+    if kind in PICKLES and path.exists():
+        raise WeightsError("weights.pickle", file=path.name)
+    if kind not in PICKLES and kind != ".safetensors":
+        raise WeightsError("weights.not_safetensors", file=path.name)
+    if not path.is_file():
+        raise WeightsError("weights.missing_file", file=str(path))
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a person's file, on the CPU, every number of them finite.
 
     Raises WeightsError (`weights.pickle`, `.not_safetensors`, `.missing_file`, `.damaged_file`, `.not_finite`).
     """
-    if not path.is_file():
-        raise WeightsError("weights.missing_file", file=str(path))
-    if path.suffix.lower() in PICKLES:
-        raise WeightsError("weights.pickle", file=path.name)
-    if path.suffix.lower() != ".safetensors":
-        raise WeightsError("weights.not_safetensors", file=path.name)
+    check_file(path)
     try:
         _check_header(path)
         with safe_open(path, framework="pt", device="cpu") as file:

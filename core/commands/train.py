@@ -25,7 +25,7 @@ from core.commands.shared import (
 )
 from core.console import Screen, duration, percent, plain, reasons, score_lines, sentences
 from core.drive import drive, take_slot
-from core.errors import RecipeError, StoreError, WeightsError
+from core.errors import RecipeError, StoreError
 from core.events import Command, Interrupt
 from core.export import MODEL_FILE
 from core.recipe import Recipe, augment_preset, parse
@@ -117,12 +117,13 @@ def _read_recipe(file: str) -> Recipe:
 def _check(recipe: Recipe, workspace: Workspace) -> None:
     """Raises what a recipe asks for and this machine has not, before all data is read and a run is made that must fail."""
     from core.backbones import card
+    from core.backbones.weights import check_file
     from core.device import choose_device
 
     card(recipe.backbone, workspace)
     choose_device(recipe.device)
-    if recipe.weights not in {"random", "bundled", "pretrained"} and not Path(recipe.weights).expanduser().is_file():
-        raise WeightsError("weights.missing_file", file=recipe.weights)
+    if recipe.weights not in {"random", "bundled", "pretrained"}:
+        check_file(Path(recipe.weights).expanduser())
 
 
 def complete(recipe: Recipe, args: argparse.Namespace, dataset: "Dataset", workspace: Workspace, screen: Screen) -> Recipe:

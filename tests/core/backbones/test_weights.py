@@ -119,7 +119,8 @@ def test_values_that_are_not_numbers_are_refused_by_tensor(tmp_path: Path, value
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".PTH", ".pkl"])
 def test_files_that_can_hold_program_code_are_never_opened(tmp_path: Path, suffix: str) -> None:
-    """The file is not even there: nothing looked."""
+    """It is a pipe: whoever opened it would wait for ever."""
+    os.mkfifo(tmp_path / f"evil{suffix}")
     with pytest.raises(WeightsError, match="can hold program code that runs when they are read") as caught:
         build(SMALL, classes=5, weights=str(tmp_path / f"evil{suffix}"))
     assert caught.value.code == "weights.pickle"
@@ -127,7 +128,12 @@ def test_files_that_can_hold_program_code_are_never_opened(tmp_path: Path, suffi
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("notes.txt", "not_safetensors"), ("imagenet", "not_safetensors"), ("gone.safetensors", "missing_file")],
+    [
+        ("notes.txt", "not_safetensors"),
+        ("imagenet", "not_safetensors"),
+        ("gone.safetensors", "missing_file"),
+        ("gone.pth", "missing_file"),
+    ],
 )
 def test_what_is_no_weights_file_is_said(tmp_path: Path, name: str, code: str) -> None:
     with pytest.raises(WeightsError) as caught:
