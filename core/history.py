@@ -111,6 +111,23 @@ class RunState:
     attempt: int = 1
     """Number of the attempt at work, from 1, or else of the next one."""
 
+    @property
+    def epochs_learned(self) -> float:
+        """Passes over the training images so far; 1.5 in the middle of the second."""
+        return self.step / self.started.steps_per_epoch if self.started else 0.0
+
+    @property
+    def edited(self) -> bool:
+        """A person has changed what learns, or how fast, while it learned."""
+        return any(edit.cause == "person" for edit in self.edits)
+
+    @property
+    def best_part(self) -> float:
+        """How much of its epoch the best weights had learned, in (0, 1]; less than 1 if the run was stopped within it."""
+        if self.best is None or self.started is None:
+            return 1.0
+        return min(1.0, self.best.step / self.started.steps_per_epoch - (self.best.epoch - 1))
+
 
 class History:
     """All that one run has said, as far as pages and reports need it. Fed by one thread."""

@@ -125,6 +125,14 @@ def test_the_best_epoch_is_the_last_that_was_called_best() -> None:
     assert state.best == epoch(2)
 
 
+def test_an_epoch_that_was_stopped_half_way_counts_as_half() -> None:
+    whole, half = epoch(2), epoch(2).model_copy(update={"step": 6})
+    assert fed(started(), epoch(1), whole).state().best_part == 1.0
+    stopped = fed(started(), *map(step, range(1, 7)), half, Ended(outcome="stopped", step=6)).state()
+    assert (stopped.best_part, stopped.epochs_learned) == (0.5, 1.5)
+    assert (RunState().best_part, RunState().epochs_learned) == (1.0, 0.0)
+
+
 def test_the_best_of_an_epoch_that_was_stopped_half_way_is_not_forgotten_when_it_is_finished() -> None:
     half = epoch(2).model_copy(update={"step": 6, "val_accuracy": 0.9})
     before = [started(), epoch(1), half, Ended(outcome="stopped", step=6)]

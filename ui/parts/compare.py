@@ -74,15 +74,21 @@ def _curves(chosen: list[Run]) -> None:
 
 
 def _figures(chosen: list[Run]) -> None:
-    table = pd.DataFrame(
-        {
-            t("runlist.fact.test"): [percent(run.test_accuracy) for run in chosen],
-            t("runlist.fact.val"): [percent(run.best_val_accuracy) for run in chosen],
-            t("runlist.fact.time"): [duration(run.seconds) for run in chosen],
-        },
-        index=pd.Index(labels(chosen)),
-    ).T
-    st.dataframe(table, key=state.key("runs", "figures"), alt=t("runlist.figures.alt"))
+    st.dataframe(figures(chosen), key=state.key("runs", "figures"), alt=t("runlist.figures.alt"))
+
+
+def figures(chosen: list[Run]) -> pd.DataFrame:
+    """One row a figure, one column a run: how good, after how much learning; and, where one was, that it was changed."""
+    states = [outcomes.run_state(run.id) for run in chosen]
+    rows = {
+        t("runlist.fact.test"): [percent(run.test_accuracy) for run in chosen],
+        t("runlist.fact.val"): [percent(run.best_val_accuracy) for run in chosen],
+        t("runlist.fact.time"): [duration(run.seconds) for run in chosen],
+        t("runlist.fact.epochs"): [f"{now.epochs_learned:.3g}" for now in states],
+    }
+    if any(now.edited for now in states):
+        rows[t("runlist.fact.edited")] = [t("runlist.yes" if now.edited else "runlist.no") for now in states]
+    return pd.DataFrame(rows, index=pd.Index(labels(chosen))).T
 
 
 def _settings(chosen: list[Run]) -> None:

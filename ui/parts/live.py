@@ -34,8 +34,8 @@ BADGES = {
 
 def show(run: "Run") -> None:
     """Everything about one run that is at work, waits, rests or has ended."""
-    _title(run)
     now = services.run_state(run.id)
+    _title(run, edited=now.edited)
     with st.container(key=state.key("train", "figures")):
         st.fragment(_figures, run_every=1.0 if run.state in ACTIVE else None)(run.id, run.state, marks=_marks(now))
     _controls(run)
@@ -57,12 +57,12 @@ def show(run: "Run") -> None:
         watch.film(run, now)
 
 
-def _title(run: "Run") -> None:
+def _title(run: "Run", *, edited: bool) -> None:
     color, icon = BADGES[run.state]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(plain(run.name), anchor=False, width="content")
         st.badge(t(f"state.{run.state}"), icon=icon, color=color)  # type: ignore[arg-type]
-    st.caption(recipe_line(run.recipe))
+    st.caption(f"{recipe_line(run.recipe)} · {t('train.edited')}" if edited else recipe_line(run.recipe))
 
 
 def recipe_line(recipe: Recipe) -> str:
@@ -120,7 +120,7 @@ def _figures(run_id: str, drawn: str, *, marks: tuple[object, ...]) -> None:
             _figure("left", duration(now.seconds_left), t("train.live.worked", time=duration(now.seconds)))
         else:
             _figure("took", duration(run.seconds), moment(run.ended))
-        best = t("train.live.best.epoch", epoch=run.best_epoch) if run.best_epoch else t("train.live.best.none")
+        best = _when(run, now) if run.best_epoch else t("train.live.best.none")
         _figure("best" if active else "validation", percent(run.best_val_accuracy), best)
 
 
@@ -177,11 +177,20 @@ def result(run: "Run", now: "RunState") -> str:
     if not outcomes.has_model(run):
         return t("train.result.nothing")
     why = "early" if now.ended is not None and now.ended.reason == "early_stop" else run.state
+    epoch, when = run.best_epoch or now.epoch, _when(run, now)
     if run.test_accuracy is not None:
-        return t(f"train.result.{why}.test", accuracy=percent(run.test_accuracy), epoch=run.best_epoch or now.epoch)
+        return t(f"train.result.{why}.test", accuracy=percent(run.test_accuracy), epoch=epoch, when=when)
     if run.best_val_accuracy is None:
-        return t("train.result.unjudged", epoch=run.best_epoch or now.epoch)
-    return t(f"train.result.{why}.val", accuracy=percent(run.best_val_accuracy), epoch=run.best_epoch or now.epoch)
+        return t("train.result.unjudged", epoch=epoch)
+    return t(f"train.result.{why}.val", accuracy=percent(run.best_val_accuracy), epoch=epoch, when=when)
+
+
+def _when(run: "Run", now: "RunState") -> str:
+    """The epoch of the best weights, and how much of it they had learned where the run was stopped within it."""
+    epoch = run.best_epoch or now.epoch
+    if now.best_part == 1.0:
+        return t("train.live.best.epoch", epoch=epoch)
+    return t("train.live.best.within", epoch=epoch, share=percent(now.best_part, 0))
 
 
 def _share(now: "RunState") -> float:
@@ -206,6 +215,8 @@ def _controls(run: "Run") -> None:
             pins.button(run, now.step, disabled=told is not None or now.stage == "testing")
         elif run.state in ("paused", "interrupted", "failed"):
             _resume(run.id, primary=True)
+            if run.state != "failed" and now.saved is not None:  # what it has learned lies on the disk
+                _tell("stop", run.id, Stop(), ":material/flag:", told)
         elif outcomes.has_model(run):
             if st.button(
                 t("train.to_results"), key=state.key("train", "results"), type="primary", icon=":material/fact_check:"

@@ -74,7 +74,9 @@ def _caveats(run: Run, tested: Tested) -> list[str]:
     chosen = "results.epoch" if run.best_val_accuracy is not None else "results.epoch.last"
     said = [t(chosen, epoch=tested.epoch, epochs=run.recipe.epochs)]
     if run.state == "stopped":
-        said.append(t("results.stopped", epoch=run.epoch))
+        part = outcomes.run_state(run.id).best_part
+        within = tested.epoch == run.epoch and part < 1
+        said.append(t("results.stopped.within" if within else "results.stopped", epoch=run.epoch, share=percent(part, 0)))
     if tested.split == "val":
         said.append(f":orange[:material/info:] {t('results.val')}")
     return said

@@ -49,7 +49,7 @@ def test_figures_from_the_validation_images_say_so(trained: Trained, page: Page)
 
 def test_a_run_stopped_by_hand_says_when(trained: Trained, page: Page) -> None:
     trained(outcome="stopped")
-    assert "The training was stopped by hand after epoch 2." in texts(page("results"))
+    assert "The training was stopped by hand in epoch 2." in texts(page("results"))
 
 
 def test_the_matrix_is_given_counts_and_names_as_data(trained: Trained, page: Page, sent: Sent) -> None:

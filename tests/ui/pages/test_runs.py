@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.events import Ended, Saved
+from core.events import Ended, Event, Replanned, Saved, Started, StepDone
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
 from core.run import Run
 from ui import navigation, outcomes, services
@@ -185,6 +185,29 @@ def test_settings_are_told_in_words_and_equal_names_are_told_apart(trained: Trai
     assert list(table.columns) == [f"same ({one.id[-4:]})", f"same ({two.id[-4:]})"]
     assert list(table.index) == ["Strategy", "What learns", "Optimizer"]
     assert list(table.iloc[:, 1]) == ["My own choice", "layer1 frozen, fc ×0.5", t("train.set.optimizer.sgd")]
+
+
+@pytest.mark.usefixtures("trained")
+def test_runs_side_by_side_say_how_long_each_has_learned_and_which_was_changed_on_the_way() -> None:
+    def made(name: str, steps: int, *said: Event) -> Run:
+        store = services.store()
+        run = store.create(Recipe(dataset="demo:digits", name=name))
+        assert store.transition(run.id, "running")
+        began = Started(
+            device="cpu", precision="fp32", threads=1, versions={}, fingerprint="f", classes=("a", "b"),
+            splits={"train": 60}, parameters_total=10, parameters_trainable=10, groups=(), held=(), steps_per_epoch=3,
+            epochs=3, step=0,
+        )  # fmt: skip
+        step = StepDone(step=steps, epoch=steps // 3, loss=0.5, correct=9, images=12, lr=0.001, clock=4.0)
+        store.append(run.id, [began, *said, step, Ended(outcome="stopped", step=steps)])
+        return run
+
+    by = {"step": 2, "epoch": 1, "rules": (), "lr": 0.1, "parameters_trainable": 1, "groups": (), "held": ()}
+    plain, later = made("plain", 6), made("later", 9, Replanned(cause="timeline", **by))
+    assert list(compare.figures([plain, later]).index) == ["Test", "Validation", "Time", "Epochs"]
+    table = compare.figures([plain, made("edited", 7, Replanned(cause="person", **by))])
+    assert table.loc["Changed on the way"].to_list() == ["no", "yes"]
+    assert table.loc["Epochs"].to_list() == ["2", "2.33"]
 
 
 def test_rules_that_differ_are_told_apart(trained: Trained) -> None:

@@ -509,6 +509,35 @@ def test_a_run_that_was_stopped_before_it_learned_says_so_and_offers_no_results(
     assert not {"train.results", "train.try", "train.resume"} & {one.key for one in at.button}
 
 
+@pytest.mark.parametrize(
+    ("step", "epoch", "when"),
+    [(2, 1, "(epoch 1)"), (1, 1, "(epoch 1, after 50 % of it)"), (3, 2, "(epoch 2, after 50 % of it)")],
+)
+def test_a_run_stopped_within_an_epoch_does_not_call_it_a_whole_one(
+    school: Engine, draw: Draw, step: int, epoch: int, when: str
+) -> None:
+    store = services.store()
+    run = store.create(Recipe(dataset="demo:digits"))
+    assert store.transition(run.id, "running")
+    began = Started(
+        device="cpu", precision="fp32", threads=1, versions={}, fingerprint="f", classes=("a", "b"),
+        splits={"train": 24, "val": 3, "test": 3}, groups=(), parameters_total=10, parameters_trainable=10,
+        held=(), steps_per_epoch=2, epochs=4, step=0,
+    )  # fmt: skip
+    done = EpochDone(
+        epoch=epoch,
+        step=step,
+        train_loss=0.6,
+        train_accuracy=0.6,
+        val_loss=0.7,
+        val_accuracy=0.8,
+        val_macro_f1=0.6,
+        best=True,
+    )
+    store.append(run.id, [began, done, Ended(outcome="stopped", step=step, epoch=epoch, best_epoch=epoch)])
+    assert when in written(draw("train", run=run.id))
+
+
 def test_a_run_without_validation_claims_no_figure(school: Engine, draw: Draw) -> None:
     store = services.store()
     run = store.create(Recipe(dataset="demo:digits"))
@@ -569,6 +598,32 @@ def test_a_paused_run_goes_on_at_a_press(ready: Recipe, draw: Draw) -> None:
     assert ENGLISH["train.live.paused"] in [one.proto.text for one in at.get("progress")]
     at.button(key="train.resume").click().run()
     assert services.run(run.id).state == "queued"
+
+
+def test_a_paused_run_can_be_ended_with_what_it_has_learned(ready: Recipe, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(ready)
+    assert store.transition(run.id, "running")
+    file = store.folder(run.id) / "a.ckpt"
+    file.write_bytes(b"")
+    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    saved = Saved(step=1, epoch=0, file="a.ckpt", sha256=digest, size_bytes=0, best=False)
+    store.append(run.id, [saved, Ended(outcome="paused", step=1)])
+    at = draw("train", run=run.id)
+    at.button(key="train.stop").click().run()
+    assert services.run(run.id).state == "queued"
+    assert ENGLISH["train.told.stop"] in captions(at)
+    assert store.take(run.id) == [Stop()]
+
+
+def test_a_run_that_was_paused_before_it_learned_has_nothing_to_keep(ready: Recipe, draw: Draw) -> None:
+    store = services.store()
+    run = store.create(ready)
+    assert store.transition(run.id, "running")
+    store.append(run.id, [Ended(outcome="paused")])
+    at = draw("train", run=run.id)
+    assert {"train.resume", "train.discard"} <= {one.key for one in at.button}
+    assert "train.stop" not in {one.key for one in at.button}
 
 
 @pytest.mark.usefixtures("house")
