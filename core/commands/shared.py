@@ -94,10 +94,10 @@ def dataset_id(dataset: "Dataset") -> str:
 
 
 def model_file(store: RunStore, run: Run) -> Path:
-    """Where the model of a run lies. Raises StoreError (`run.no_model`)."""
+    """Where the model of a run lies. Raises StoreError (`run.no_model`, `run.failed_no_model`)."""
     file = store.folder(run.id) / MODEL_FILE
     if not file.is_file():
-        raise StoreError("run.no_model", run=run.name)
+        raise StoreError("run.failed_no_model" if run.state == "failed" else "run.no_model", run=run.name)
     return file
 
 

@@ -102,9 +102,10 @@ def _read_recipe(file: str) -> Recipe:
     """A recipe as Thaw writes it, or a report that holds one. Raises RecipeError."""
     try:
         text = Path(file).expanduser().read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RecipeError("cli.unreadable", path=file, reason=reason) from error
+    except OSError as error:
+        raise RecipeError("cli.unreadable", path=file, reason=error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError("recipe.not_json", reason="UTF-8") from error
     try:
         document = json.loads(text)
     except ValueError:

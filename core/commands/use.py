@@ -207,6 +207,7 @@ def export(args: argparse.Namespace, language: str) -> int:
         from core.export import FORMATS, export_model
 
         out = Path(args.out or f"{''.join(c if c.isalnum() or c in '-_.' else '-' for c in run.name)}{FORMATS[args.format]}")
+        model_file(store, run)
         done = export_model(store.folder(run.id), args.format, out.expanduser().absolute())
         print(
             say("cli.exported", language, path=plain(str(done.path)), size=f"{done.bytes / 2**20:.1f}", sha256=done.sha256)

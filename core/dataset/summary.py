@@ -1,6 +1,8 @@
 """Summary: what a page says about a data set at a glance, and what may go wrong with it. Pure: reads the manifest only."""
 
+import re
 import statistics
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ IMBALANCE = 5.0
 FEW = 20
 TINY = 32
 MIXED = 4.0
+_BLANKS = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ def problems(dataset: Dataset) -> tuple[Notice, ...]:
     if any(item.split == "train" for item in dataset.items):
         unseen = [label for label, by in summary.given.items() if not by["train"] and not by[""]]
         found += [("data.class_not_in_train", {"label": label}) for label in unseen]
+    for names in _alike(dataset.classes):
+        found.append(("data.alike_classes", {"classes": ", ".join(f"“{name}”" for name in names)}))
     ratio = summary.counts[most] / summary.counts[least]
     if ratio > IMBALANCE:
         values: dict[str, Value] = {
@@ -72,6 +77,14 @@ def problems(dataset: Dataset) -> tuple[Notice, ...]:
         sizes = {"small": f"{small.width}×{small.height}", "large": f"{large.width}×{large.height}"}
         found.append(("data.mixed_sizes", {**sizes}))
     return tuple(found)
+
+
+def _alike(classes: Sequence[str]) -> list[list[str]]:
+    """Classes whose names are the same but for capitals and for what stands between words."""
+    by_core: dict[str, list[str]] = {}
+    for name in classes:
+        by_core.setdefault(_BLANKS.sub(" ", unicodedata.normalize("NFKC", name)).strip().casefold(), []).append(name)
+    return [names for core, names in by_core.items() if core and len(names) > 1]
 
 
 def _spread(values: Sequence[int]) -> Spread:

@@ -451,6 +451,8 @@ def test_a_training_that_is_stopped_before_it_has_a_model_is_no_success(
         (["train", "/nowhere/at/all.zip"], 1, "There is no readable file or folder at /nowhere/at/all.zip."),
         (["train", "demo:dogits"], 1, "demo:dogits"),
         (["train", "demo:digits", "--epochs", "0"], 1, "The setting epochs cannot be 0"),
+        (["train", "demo:digits", "--lr", "nan"], 1, "The setting lr cannot be nan; allowed: 0.1, 0.2, …"),
+        (["train", "demo:digits", "--recipe", sys.executable], 1, "The recipe is not valid JSON: UTF-8."),
         (["train", "demo:digits", "--set", "speed=9"], 1, "There is no setting called speed."),
         (["train", "demo:digits", "--augment", "wild"], 1, "There is no augmentation preset called wild."),
         (["train", "demo:digits", "--recipe", "none.json"], 1, "The file none.json cannot be read"),
@@ -480,6 +482,10 @@ def test_a_run_without_a_model_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     assert last(capsys)[1][0] == "The run young has no model yet."
     assert main(["resume", run.id, "--workspace", str(tmp_path)]) == 1
     assert last(capsys)[1][0] == "The run young is already waiting or running."
+    assert store.transition(run.id, "running")
+    store.append(run.id, [Ended(outcome="failed", code="training.device_lost", values={"device": "cuda"})])
+    assert main(["export", "young", "--format", "onnx", "--workspace", str(tmp_path)]) == 1
+    assert last(capsys)[1][0] == "The run young failed before it had a model."
     store.close()
 
 

@@ -155,7 +155,7 @@ def test_an_assignment_that_cannot_be_is_refused(text: str, code: str) -> None:
         ("augment.rotation=181", "≤ 180"),
         ("schedule=sudden", "cosine, one-cycle, step, plateau, constant"),
         ("device=tpu", "auto, cpu, cuda, cuda:1, mps"),
-        ("lr=fast", "0.1"),
+        ("lr=fast", "0.1, 0.2, …"),
         ("epochs=1.5", "1, 2, 3, …"),
         ("augment.flip_vertical=maybe", "true, false"),
         (f"name={'x' * 201}", "… ≤ 200"),

@@ -38,6 +38,15 @@ def test_uneven_classes_are_told_from_five_to_one_on() -> None:
     )  # fmt: skip
 
 
+def test_classes_that_look_like_one_are_told() -> None:
+    assert problems(dataset({"Cat": 20, "cat ": 20, "dog": 20, "c at s": 20})) == (
+        ("data.alike_classes", {"classes": "“Cat”, “cat ”"}),
+    )
+    twice = dataset({"rust leaf": 20, "rust_leaf": 20, "Rust-Leaf": 20, "１": 20, "1": 20})
+    assert codes(twice) == ["data.alike_classes"] * 2
+    assert codes(dataset({"-": 20, "_": 20, "1-1": 20, "11": 20})) == []
+
+
 def test_few_images_are_told_below_twenty() -> None:
     assert problems(dataset({"a": 19, "b": 20})) == (
         ("data.few_images", {"n": 1, "limit": 20, "least": "a", "n_least": 19}),
