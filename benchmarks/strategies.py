@@ -32,6 +32,8 @@ from core.workspace import open_workspace
 SIDE, BATCH, VAL, TEST = 64, 32, 10, 50
 RATE = 1e-3
 RATES = {"head": 1e-2, "norm": 3e-3, "bias": 3e-3, "lora": 3e-3}
+COLORS = 10
+"""Of plotly; lines beyond are dotted."""
 
 
 def hands(file: Path, each: int, seed: int) -> Iterator[Labelled]:
@@ -98,13 +100,14 @@ def plotted(rows: list[dict[str, object]], file: Path) -> None:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for strategy in STRATEGIES:
+    for at, strategy in enumerate(STRATEGIES):
         mine = [row for row in rows if row["strategy"] == strategy]
         figure.add_scatter(
             x=[str(row["each"] or "all") for row in mine],
             y=[np.mean(row["accuracy"]) for row in mine],  # type: ignore[arg-type]
             error_y={"array": [np.std(row["accuracy"], ddof=1) for row in mine]},  # type: ignore[arg-type]
             name=strategy,
+            line={"dash": "solid" if at < COLORS else "dot"},
         )
     figure.update_layout(template="plotly_white", xaxis={"title": "images a class", "type": "category"})
     figure.update_yaxes(title="test accuracy", tickformat=".0%")
