@@ -84,7 +84,7 @@ def figures(chosen: list[Run]) -> pd.DataFrame:
         t("runlist.fact.test"): [percent(run.test_accuracy) for run in chosen],
         t("runlist.fact.val"): [percent(run.best_val_accuracy) for run in chosen],
         t("runlist.fact.time"): [duration(run.seconds) for run in chosen],
-        t("runlist.fact.epochs"): [f"{now.epochs_learned:.3g}" for now in states],
+        t("runlist.fact.learned"): [f"{now.epochs_learned:.3g}" for now in states],
     }
     if any(now.edited for now in states):
         rows[t("runlist.fact.edited")] = [t("runlist.yes" if now.edited else "runlist.no") for now in states]

@@ -10,7 +10,7 @@ from core.errors import ThawError
 from ui import charts, services, state
 from ui.names import shown
 from ui.parts import notes
-from ui.text import count, percent, t
+from ui.text import count, listed, percent, plain, t
 
 
 def show(data: Dataset) -> None:
@@ -80,6 +80,16 @@ def _preview(data: Dataset) -> None:
     )
     if not sum(counts["test"].values()):
         st.caption(f":orange[:material/warning: {t('data.divide.no_test')}]")
+    for split in ("val", "test"):
+        if without := unseen(counts, data.classes, split):
+            said = t(f"data.divide.unseen.{split}", n=len(without), classes=listed(map(plain, without)))
+            st.caption(f":orange[:material/warning: {said}]")
+
+
+def unseen(counts: dict[str, dict[str, int]], classes: tuple[str, ...], split: str) -> list[str]:
+    """The classes that learn but of which nothing lies in the `split`; none where nothing at all lies there."""
+    there = counts[split]
+    return [name for name in classes if counts["train"].get(name) and not there.get(name)] if any(there.values()) else []
 
 
 def preview_table(counts: dict[str, dict[str, int]], classes: tuple[str, ...]) -> pd.DataFrame:

@@ -240,7 +240,7 @@ def _controls(run: "Run") -> None:
     if state.value(DISCARDING) == run.id and run.state in (*ACTIVE, "paused", "interrupted"):
         _confirm(run.id)  # drawn again with the page, which the run draws anew while somebody thinks
     if told:
-        notes.waiting(t(f"train.told.{told}"))
+        notes.waiting(t("train.told.stop.waits" if (told, run.state) == ("stop", "queued") else f"train.told.{told}"))
 
 
 def _tell(name: str, run_id: str, command: "Command", icon: str, told: str | None) -> None:

@@ -72,7 +72,7 @@ def _costs(recipe: Recipe) -> None:
     if seconds is None:
         st.caption(t("train.cost.memory", memory=memory))
     else:
-        st.caption(t("train.cost", time=duration(seconds), memory=memory))
+        st.caption(t("train.cost", time=duration(max(1.0, seconds)), memory=memory))
 
 
 def _hint(recipe: Recipe) -> None:

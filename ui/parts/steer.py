@@ -58,7 +58,7 @@ def show(run: "Run", now: "RunState") -> None:
 def _holds(run: "Run", now: "RunState") -> None:
     """How much learns now, and whether batches had to be taken in parts."""
     total = now.started.parameters_total if now.started else 0
-    share = percent(now.trainable / total) if total else "–"
+    share = percent(now.trainable / total, 1 if now.trainable >= total / 1000 else 3) if total else "–"
     text = t("steer.holds", trainable=compact(now.trainable), total=compact(total), share=share)
     if now.first_steps is not None:
         seconds, memory = now.first_steps.seconds_per_step, size(now.first_steps.memory_bytes)

@@ -89,7 +89,7 @@ def totals(made: "LayerTree") -> None:
         seconds = reckoned.seconds_per_epoch
         st.metric(
             t("model.total.epoch"),
-            t("unit.about", value=duration(seconds)) if seconds is not None else "–",
+            t("unit.about", value=duration(max(1.0, seconds))) if seconds is not None else "–",
             t("model.total.run", value=duration(whole), n=recipe.epochs)
             if whole is not None
             else t("model.total.measuring"),

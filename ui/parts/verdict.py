@@ -5,7 +5,7 @@ import streamlit as st
 from core.events import Scores, Tested
 from core.run import Run
 from ui import outcomes, state
-from ui.text import count, percent, plain, t
+from ui.text import count, listed, percent, plain, t
 
 
 def show(run: Run, tested: Tested) -> None:
@@ -77,6 +77,9 @@ def _caveats(run: Run, tested: Tested) -> list[str]:
         part = outcomes.run_state(run.id).best_part
         within = tested.epoch == run.epoch and part < 1
         said.append(t("results.stopped.within" if within else "results.stopped", epoch=run.epoch, share=percent(part, 0)))
+    if without := [score.name for score in tested.scores.per_class if not score.support]:
+        words = t(f"results.unseen.{tested.split}", n=len(without), classes=listed(map(plain, without)))
+        said.append(f":orange[:material/warning: {words}]")
     if tested.split == "val":
         said.append(f":orange[:material/info:] {t('results.val')}")
     return said

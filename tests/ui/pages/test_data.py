@@ -252,6 +252,29 @@ def test_cards_tell_demo_from_own(flowers: str) -> None:
     assert (waiting.title, waiting.disabled) == (catalogue("en")["demo.digits.title"], True)
 
 
+def test_classes_that_learn_and_are_never_asked_about_are_named_before_the_start(
+    flowers: str, draw: Draw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daisy, rose, lily = services.dataset(flowers).classes
+    counts: dict[str, dict[str, int]] = {
+        "train": {daisy: 5, rose: 5, lily: 5},
+        "val": {daisy: 2},
+        "test": {daisy: 2, lily: 1},
+    }
+    monkeypatch.setattr(services, "split_counts", lambda recipe: counts)
+    said = [one.value for one in chosen(draw("data"), flowers).caption]
+    assert sum(f"No test image is of {plain(rose)}, so the result will say nothing" in one for one in said) == 1
+    assert (
+        sum(
+            f"2 classes have no validation images, so the curves will say nothing about them: {plain(rose)}" in one
+            for one in said
+        )
+        == 1
+    )
+    counts |= {"val": {}, "test": {daisy: 1, rose: 1, lily: 1}}
+    assert not any("will say nothing" in one.value for one in chosen(draw("data"), flowers).caption)
+
+
 def test_preview_table_has_a_row_a_class(flowers: str) -> None:
     data: Dataset = services.dataset(flowers)
     counts = {"train": {"daisy": 8}, "val": {"daisy": 1}, "test": {}}

@@ -7,7 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.run import Run
-from ui import navigation, services
+from ui import navigation, outcomes, services
+from ui.parts import verdict
 
 Trained = Callable[..., Run]
 Page = Callable[..., AppTest]
@@ -50,6 +51,17 @@ def test_figures_from_the_validation_images_say_so(trained: Trained, page: Page)
 def test_a_run_stopped_by_hand_says_when(trained: Trained, page: Page) -> None:
     trained(outcome="stopped")
     assert "The training was stopped by hand in epoch 2." in texts(page("results"))
+
+
+def test_a_class_that_was_never_asked_about_is_named(trained: Trained) -> None:
+    run = trained()
+    tested = outcomes.run_state(run.id).tested
+    assert tested is not None
+    assert len(verdict._caveats(run, tested)) == 1
+    first, *others = tested.scores.per_class
+    scores = tested.scores.model_copy(update={"per_class": (first.model_copy(update={"support": 0}), *others)})
+    said = verdict._caveats(run, tested.model_copy(update={"scores": scores}))
+    assert r"No test image was of nought \*bold\*, so these figures say nothing about this class." in said[1]
 
 
 def test_the_matrix_is_given_counts_and_names_as_data(trained: Trained, page: Page, sent: Sent) -> None:

@@ -204,10 +204,10 @@ def test_runs_side_by_side_say_how_long_each_has_learned_and_which_was_changed_o
 
     by = {"step": 2, "epoch": 1, "rules": (), "lr": 0.1, "parameters_trainable": 1, "groups": (), "held": ()}
     plain, later = made("plain", 6), made("later", 9, Replanned(cause="timeline", **by))
-    assert list(compare.figures([plain, later]).index) == ["Test", "Validation", "Time", "Epochs"]
+    assert list(compare.figures([plain, later]).index) == ["Test", "Validation", "Time", "Epochs learned"]
     table = compare.figures([plain, made("edited", 7, Replanned(cause="person", **by))])
     assert table.loc["Changed on the way"].to_list() == ["no", "yes"]
-    assert table.loc["Epochs"].to_list() == ["2", "2.33"]
+    assert table.loc["Epochs learned"].to_list() == ["2", "2.33"]
 
 
 def test_rules_that_differ_are_told_apart(trained: Trained) -> None:

@@ -612,7 +612,7 @@ def test_a_paused_run_can_be_ended_with_what_it_has_learned(ready: Recipe, draw:
     at = draw("train", run=run.id)
     at.button(key="train.stop").click().run()
     assert services.run(run.id).state == "queued"
-    assert ENGLISH["train.told.stop"] in captions(at)
+    assert ENGLISH["train.told.stop.waits"] in captions(at)
     assert store.take(run.id) == [Stop()]
 
 
