@@ -1,5 +1,6 @@
 """Train: settings that edit the draft, a start that says what it lacks, and a run as it goes, whoever started it."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from core.events import (
     Stop,
 )
 from core.recipe import AUGMENT_PRESETS, BlockRule, Recipe
+from core.run import Run
 from core.store import RunStore
 from core.words import catalogue
 from core.workspace import Workspace
@@ -585,15 +587,20 @@ def test_a_failure_is_said_with_cause_and_remedy(ready: Recipe, draw: Draw) -> N
     assert not at.exception
 
 
-def test_a_paused_run_goes_on_at_a_press(ready: Recipe, draw: Draw) -> None:
+def paused(recipe: Recipe) -> Run:
+    """A run that rests with a checkpoint of its first step."""
     store = services.store()
-    run = store.create(ready)
+    run = store.create(recipe)
     assert store.transition(run.id, "running")
-    file = store.folder(run.id) / "a.ckpt"
-    file.write_bytes(b"")
-    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    (store.folder(run.id) / "a.ckpt").write_bytes(b"")
+    digest = hashlib.sha256(b"").hexdigest()
     saved = Saved(step=1, epoch=0, file="a.ckpt", sha256=digest, size_bytes=0, best=False)
     store.append(run.id, [saved, Ended(outcome="paused", step=1)])
+    return run
+
+
+def test_a_paused_run_goes_on_at_a_press(ready: Recipe, draw: Draw) -> None:
+    run = paused(ready)
     at = draw("train", run=run.id)
     assert ENGLISH["train.live.paused"] in [one.proto.text for one in at.get("progress")]
     at.button(key="train.resume").click().run()
@@ -601,19 +608,12 @@ def test_a_paused_run_goes_on_at_a_press(ready: Recipe, draw: Draw) -> None:
 
 
 def test_a_paused_run_can_be_ended_with_what_it_has_learned(ready: Recipe, draw: Draw) -> None:
-    store = services.store()
-    run = store.create(ready)
-    assert store.transition(run.id, "running")
-    file = store.folder(run.id) / "a.ckpt"
-    file.write_bytes(b"")
-    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    saved = Saved(step=1, epoch=0, file="a.ckpt", sha256=digest, size_bytes=0, best=False)
-    store.append(run.id, [saved, Ended(outcome="paused", step=1)])
+    run = paused(ready)
     at = draw("train", run=run.id)
     at.button(key="train.stop").click().run()
     assert services.run(run.id).state == "queued"
     assert ENGLISH["train.told.stop.waits"] in captions(at)
-    assert store.take(run.id) == [Stop()]
+    assert services.store().take(run.id) == [Stop()]
 
 
 def test_a_run_that_was_paused_before_it_learned_has_nothing_to_keep(ready: Recipe, draw: Draw) -> None:
