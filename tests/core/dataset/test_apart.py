@@ -126,7 +126,7 @@ def test_a_reader_that_cannot_even_begin_is_said_once(
     begun: list[int] = []
     nothing = [sys.executable, "-c", "raise SystemExit(3)"]
     monkeypatch.setattr(sandbox, "command", lambda *_: begun.append(1) or nothing)
-    with pytest.raises(DataError, match=r"reads set\.zip was ended by the system") as caught:
+    with pytest.raises(DataError, match=r"reads set\.zip ended before it was done") as caught:
         import_dataset(zipped(pets()), workspace)
     assert (caught.value.code, len(begun), list(workspace.datasets.iterdir())) == ("data.reader_died", 1, [])
 
